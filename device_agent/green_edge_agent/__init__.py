@@ -1,0 +1,1 @@
+"""The device: installs signed bundles, runs inference, measures energy, reports over MQTT."""
