@@ -47,13 +47,14 @@ def encode(value: Any) -> Json:
         return {key: encode(item) for key, item in pairs if item is not None}
     if isinstance(value, Enum):
         return encode(value.value)
-    if isinstance(value, str | bool | int | float):
+    if isinstance(value, str | Path):
+        # A file name that is not UTF-8 reaches us with half surrogates, which JSON cannot carry.
+        return str(value).encode(errors="replace").decode()
+    if isinstance(value, bool | int | float):
         return value
-    if isinstance(value, Path):
-        return str(value)
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return [encode(item) for item in value]
     raise TypeError(f"no JSON for {type(value).__name__}")
 
@@ -158,9 +159,14 @@ def _decode_table(kind: Any, value: object, strict: bool, place: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong(place, "a table", value)
     return {
-        _decode_scalar(str, key, place): _decode(kind, item, strict, _join(place, str(key)))
+        _decode_scalar(str, key, place): _decode(kind, item, strict, _join(place, _plain(key)))
         for key, item in value.items()
     }
+
+
+def _plain(key: str) -> str:
+    """A key for a message of one line, whatever a stranger put into it."""
+    return key if key.isidentifier() else repr(key[:40])
 
 
 def _decode_scalar(kind: Any, value: object, place: str) -> Any:
@@ -173,9 +179,13 @@ def _decode_scalar(kind: Any, value: object, place: str) -> Any:
     # SQLite and C readers hold 64 bits; no count of ours comes near.
     if type(value) is int and not -_INT_LIMIT <= value < _INT_LIMIT:
         raise _wrong(place, "a 64-bit integer", value)
-    if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+    if isinstance(value, str) and not value.isascii() and _half_surrogate(value):
         raise DecodeError(f"{place or '<top>'}: text with half a surrogate pair")
     return value
+
+
+def _half_surrogate(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text)
 
 
 @functools.cache
@@ -207,8 +217,15 @@ def _name(kind: Any) -> str:
 
 
 def _wrong(place: str, wanted: str, value: object) -> DecodeError:
-    shown = repr(value)
-    shown = shown if len(shown) <= 40 else shown[:37] + "..."
+    # Not repr() of a container: on one nested almost too deep to parse it would fail itself.
+    match value:
+        case dict():
+            shown = "a table"
+        case list():
+            shown = "a list"
+        case _:
+            shown = repr(value)
+            shown = shown if len(shown) <= 40 else shown[:37] + "..."
     return DecodeError(f"{place or '<top>'}: expected {wanted}, got {shown}")
 
 

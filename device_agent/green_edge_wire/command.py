@@ -33,6 +33,9 @@ class Envelope:
         """Refuse sizes that no honest sender makes."""
         if not 1 <= self.counter < 1 << 63 or len(self.body) > MAX_BODY_CHARS:
             raise DecodeError("envelope: counter or body out of range")
+        # A newline would end a field of `signed_bytes` early.
+        if "\n" in self.device_id or "\n" in self.key_id:
+            raise DecodeError("envelope: newline in device_id or key_id")
 
 
 def signed_bytes(

@@ -65,6 +65,16 @@ class LatencyHistogram:
             raise DecodeError("latency histogram: buckets are not ascending indices with counts")
         if any(n <= 0 for n in self.counts) or sum(self.counts) != self.count:
             raise DecodeError("latency histogram: counts do not add up to count")
+        if not self._bounds_agree():
+            raise DecodeError("latency histogram: sum, min and max contradict the buckets")
+
+    def _bounds_agree(self) -> bool:
+        if not self.count:
+            return self.sum_ns == self.min_ns == self.max_ns == 0
+        ends = bucket_of(self.min_ns), bucket_of(self.max_ns)
+        within = self.count * self.min_ns <= self.sum_ns <= self.count * self.max_ns
+        in_range = self.min_ns >= 0 and self.max_ns <= MAX_NS
+        return within and in_range and ends == (self.buckets[0], self.buckets[-1])
 
     @classmethod
     def of(cls, durations_ns: Iterable[int]) -> "LatencyHistogram":

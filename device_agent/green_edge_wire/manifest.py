@@ -39,6 +39,11 @@ class TensorSpec:
         if self.scale is not None and self.scale <= 0:
             raise DecodeError(f"tensor {self.name!r}: scale must be positive")
 
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: without the leading batch axis where that is 1."""
+        return self.shape[1:] if self.shape[:1] == (1,) else self.shape
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -58,8 +63,8 @@ class Manifest:
         name: of the model; slots and telemetry go by it.
         version: grows by one with each build whose model bytes differ.
         target: name of the target that the model was built for.
-        golden_tolerance: greatest allowed difference of a golden output, in steps of the output's
-            integer type (runtimes differ by one); for float outputs relative to the output's range.
+        golden_tolerance: greatest allowed difference of a golden output in steps: of one for an
+            integer output (runtimes differ by one), of 1/256 of the recorded range for a float one.
         tool_version: of the green-edge that built it.
         members: in the archive's order.
     """

@@ -32,7 +32,16 @@ FLAG_RESET = "reset"  # a counter went back further than a wrap explains
 FLAG_NOT_BRACKETED = "not-bracketed"  # no reading on both sides of the window
 FLAG_ASSUMED_BOARD = "assumed-board"  # modelled with coefficients of no known board
 FLAG_NO_READING = "no-reading"  # the meter gave nothing in this window
-INVALID_FLAGS = frozenset({FLAG_GAP, FLAG_STALE, FLAG_SATURATED, FLAG_RESET, FLAG_NO_READING})
+INVALID_FLAGS = frozenset(
+    {
+        FLAG_GAP,
+        FLAG_STALE,
+        FLAG_SATURATED,
+        FLAG_RESET,
+        FLAG_NOT_BRACKETED,
+        FLAG_NO_READING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

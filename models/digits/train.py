@@ -5,7 +5,7 @@ Writes to `--out DIR`:
     digits.keras            trained on all 1,797 images: the model that ships
     train.npz               all images as the model takes them, with labels: calibration
     raw.npz                 all images as the scanner gave them (0..16): what a device is fed
-    labels.txt pipeline.toml
+    labels.txt pipeline.json
     folds/<k>/model.keras   trained without fold k
     folds/<k>/train.npz     what that model was trained on: its calibration
     folds/<k>/eval.npz      fold k: images that model never saw
@@ -36,7 +36,7 @@ FOLDS = 5
 EPOCHS = 24
 BATCH = 64
 PEAK_LEARNING_RATE = 4e-3
-# The scanner's grey levels are 0..16; pipeline.toml has the same factor for the device.
+# The scanner's grey levels are 0..16; pipeline.json has the same factor for the device.
 SCALE = 1.0 / 16.0
 
 Array = npt.NDArray[np.float32]
@@ -161,7 +161,7 @@ def run(out: Path, seed: int) -> dict[str, Any]:
     model.save(out / "digits.keras")
     save(out / "train.npz", data)
     np.savez_compressed(out / "raw.npz", x=data.raw, y=data.y)
-    for name in ("labels.txt", "pipeline.toml"):
+    for name in ("labels.txt", "pipeline.json"):
         shutil.copyfile(HERE / name, out / name)
     figures = {
         "model": "digits",

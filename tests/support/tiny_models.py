@@ -39,12 +39,15 @@ class _File:
         *,
         scale: float | None = None,
         data: NDArray[Any] | None = None,
+        signature: tuple[int, ...] = (),
     ) -> int:
         tensor = schema.TensorT()
         tensor.name = name.encode()
         tensor.shape = list(shape)
         tensor.type = _DTYPES[dtype]
         tensor.buffer = 0
+        if signature:
+            tensor.shapeSignature = list(signature)
         if data is not None:
             buffer = schema.BufferT()
             buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
@@ -112,10 +115,15 @@ def dense_weights(inputs: int = 4, outputs: int = 3, seed: int = 0) -> NDArray[n
     return np.random.default_rng(seed).normal(0, 1, (outputs, inputs)).astype(np.float32)
 
 
-def tiny_float_dense(inputs: int = 4, outputs: int = 3, seed: int = 0) -> bytes:
-    """`y = W x`, float32, input `x` (1, inputs), output `y` (1, outputs)."""
+def tiny_float_dense(
+    inputs: int = 4, outputs: int = 3, seed: int = 0, *, signature_shape: tuple[int, ...] = ()
+) -> bytes:
+    """`y = W x`, float32, input `x` (1, inputs), output `y` (1, outputs).
+
+    `signature_shape` declares sizes of the input as open with -1.
+    """
     file = _File()
-    x = file.tensor("x", (1, inputs), "float32")
+    x = file.tensor("x", (1, inputs), "float32", signature=signature_shape)
     w = file.tensor("w", (outputs, inputs), "float32", data=dense_weights(inputs, outputs, seed))
     b = file.tensor("b", (outputs,), "float32", data=np.zeros(outputs, np.float32))
     y = file.tensor("y", (1, outputs), "float32")
@@ -123,8 +131,12 @@ def tiny_float_dense(inputs: int = 4, outputs: int = 3, seed: int = 0) -> bytes:
     return file.pack([x], [y])
 
 
-def tiny_int8_dense(inputs: int = 4, outputs: int = 3, seed: int = 0) -> bytes:
-    """The int8 form of `tiny_float_dense`: input scale 1/32, output scale 1/8, zero points 0."""
+def tiny_int8_dense(inputs: int = 4, outputs: int = 3, seed: int = 0, *, version: int = 4) -> bytes:
+    """The int8 form of `tiny_float_dense`: input scale 1/32, output scale 1/8, zero points 0.
+
+    `version` is that of FULLY_CONNECTED: 4 is the first with int8 weights of signed symmetric
+    range, 99 is one that no runtime has.
+    """
     weights = dense_weights(inputs, outputs, seed)
     scale = float(np.abs(weights).max()) / 127
     quantized = np.round(weights / scale).astype(np.int8)
@@ -135,8 +147,7 @@ def tiny_int8_dense(inputs: int = 4, outputs: int = 3, seed: int = 0) -> bytes:
     b = file.tensor("b", (outputs,), "int32", scale=scale * IN_SCALE, data=zeros)
     y = file.tensor("y", (1, outputs), "int8", scale=OUT_SCALE)
     code = schema.BuiltinOperator.FULLY_CONNECTED
-    # Version 4 is the first with int8 weights of signed symmetric range.
-    file.operator(code, [x, w, b], [y], _dense_options(), version=4)
+    file.operator(code, [x, w, b], [y], _dense_options(), version=version)
     return file.pack([x], [y])
 
 

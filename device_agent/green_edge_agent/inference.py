@@ -1,0 +1,179 @@
+"""The inference loop: one thread that takes inputs, runs the model and counts.
+
+Latency is measured around the runtime's `invoke` alone; reading, pre- and post-processing are
+outside of it. Other threads change the model only by `between`, which runs their action in this
+thread between two inferences, so neither waits longer than one inference for the other.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from green_edge_agent.inputs.contract import Request, Source
+from green_edge_agent.install.state import Artefact
+from green_edge_agent.runtime.interpreter import Interpreter
+from green_edge_agent.runtime.processing import Answer, finish, prepare_all
+from green_edge_agent.windows import Windows
+from green_edge_wire.clock import Clock
+from green_edge_wire.device import InferResult
+from green_edge_wire.errors import GreenEdgeError, ModelError
+from green_edge_wire.manifest import Pipeline
+from green_edge_wire.units import us_from_ns
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+# How long the loop waits for an input before it looks around.
+_WAIT_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that is ready to run, with what belongs to it."""
+
+    artefact: Artefact
+    interpreter: Interpreter
+    pipeline: Pipeline
+    labels: tuple[str, ...]
+
+
+class InferenceLoop:
+    """Owner of the inference thread.
+
+    Args:
+        source: of inputs; None for a device that has none.
+        windows: take the figures.
+        clock: for latencies.
+    """
+
+    def __init__(self, source: Source | None, windows: Windows, clock: Clock) -> None:
+        self._source = source
+        self._windows = windows
+        self._clock = clock
+        self._ended: Callable[[], None] = _nothing
+        self._model: LoadedModel | None = None
+        self._actions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._failing = False
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+
+    @property
+    def model(self) -> LoadedModel | None:
+        """What runs."""
+        return self._model
+
+    def start(self, *, ended: Callable[[], None]) -> None:
+        """Begin to take inputs; `ended` is told when all requests of a stream were answered."""
+        self._ended = ended
+        self._thread.start()
+
+    def stop(self, *, timeout_s: float = 5.0) -> None:
+        """End the thread after the inference it is in."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        if self._source is not None:
+            self._source.close()
+
+    def between(self, action: Callable[[], T]) -> T:
+        """Run an action between two inferences and return what it returns.
+
+        It runs in the inference thread, or here when that thread does not run.
+        """
+        if not self._thread.is_alive():
+            return action()
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(action())
+            except GreenEdgeError as error:
+                future.set_exception(error)
+            finally:
+                # Anything else ends this thread; whoever waits must not wait for ever.
+                future.cancel()
+
+        self._actions.put(run)
+        return future.result()
+
+    def swap(self, model: LoadedModel | None) -> None:
+        """Run another model from the next inference on; only within `between`."""
+        self._model = model
+        self._failing = False
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._run_actions()
+            request = self._next_request()
+            if request is not None:
+                self._serve(request)
+            elif self._source is not None and self._source.ended and self._source.answers:
+                self._ended()
+                self._source = None
+        self._run_actions()
+
+    def _run_actions(self) -> None:
+        while not self._actions.empty():
+            self._actions.get()()
+
+    def _next_request(self) -> Request | None:
+        if self._source is None or (self._model is None and not self._source.answers):
+            self._stop.wait(_WAIT_S)
+            return None
+        return self._source.take(_WAIT_S)
+
+    def _serve(self, request: Request) -> None:
+        try:
+            result = self._infer(request)
+        except GreenEdgeError as error:
+            self._failed(request, str(error))
+        # Whatever one input does, the next one gets its turn: this is the agent's loop.
+        except Exception as error:
+            logger.exception("input=%s", request.id)
+            self._failed(request, f"unexpected {type(error).__name__}: {error}")
+        else:
+            self._failing = False
+            if request.reply is not None:
+                request.reply(result)
+
+    def _infer(self, request: Request) -> InferResult:
+        model = self._model
+        if model is None:
+            raise ModelError("no model is active yet", hint="push one to this device")
+        specs = model.interpreter.inputs
+        pipeline = Pipeline() if request.prepared else model.pipeline
+        tensors = prepare_all(pipeline, request.raws(specs), specs)
+        start_ns = self._clock.monotonic_ns()
+        outputs = model.interpreter.invoke(tensors)
+        latency_ns = self._clock.monotonic_ns() - start_ns
+        self._windows.record(latency_ns)
+        answer = finish(model.pipeline, outputs, model.interpreter.outputs, model.labels)
+        return _result(request.id, model.artefact, latency_ns, answer)
+
+    def _failed(self, request: Request, reason: str) -> None:
+        self._windows.fail()
+        if not self._failing:
+            logger.warning("input=%s failed: %s", request.id, reason)
+        self._failing = True
+        if request.reply is not None:
+            request.reply(InferResult(id=request.id, error=reason))
+
+
+def _result(request_id: str, artefact: Artefact, latency_ns: int, answer: Answer) -> InferResult:
+    return InferResult(
+        id=request_id,
+        model=artefact.model,
+        model_version=artefact.model_version,
+        latency_us=us_from_ns(latency_ns),
+        outputs=tuple(tuple(float(v) for v in output.reshape(-1)) for output in answer.outputs),
+        labels=answer.labels,
+        scores=answer.scores,
+    )
+
+
+def _nothing() -> None:
+    """Stand in until `start` gives the real callback."""

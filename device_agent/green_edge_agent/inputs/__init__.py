@@ -1,0 +1,1 @@
+"""Where inputs come from: files replayed at a rate, or requests that want an answer."""

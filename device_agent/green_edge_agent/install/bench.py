@@ -1,0 +1,116 @@
+"""Where a bundle proves itself: fetched, verified, loaded and tested before it may run.
+
+A model that takes the whole process down while it is loaded or tested is noted before and found at
+the next start; the second time it is refused, so it cannot keep a device in a loop of restarts.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from green_edge_agent.inference import LoadedModel
+from green_edge_agent.install.fetch import Wanted, fetch
+from green_edge_agent.install.slots import Slots
+from green_edge_agent.install.state import Artefact, SlotName, with_trial
+from green_edge_agent.runtime import golden, interpreter
+from green_edge_wire.archive import Bundle, Verify, open_bundle
+from green_edge_wire.command import Desired
+from green_edge_wire.device import UpdateState
+from green_edge_wire.errors import ActivationError, DeviceError, IntegrityError, ModelError
+
+_MAX_TRIALS = 2
+
+
+class Bench:
+    """Turns bundles into models that are ready to run.
+
+    Args:
+        slots: the disk.
+        verify: the trusted keys.
+        threads: of the interpreter.
+    """
+
+    def __init__(self, slots: Slots, verify: Verify, *, threads: int = 1) -> None:
+        self._slots = slots
+        self._verify = verify
+        self._threads = threads
+
+    def bring(
+        self,
+        desired: Desired,
+        step: Callable[[UpdateState], None],
+        stopped: Callable[[], bool],
+    ) -> LoadedModel:
+        """Fetch a bundle into staging, verify it and test it; the slots are not touched.
+
+        Args:
+            desired: the order.
+            step: told of each state that begins after `fetching`.
+            stopped: asked while fetching.
+
+        Raises:
+            ArtifactError: the bundle must not run here.
+            ActivationError: it does not run here.
+            TransportError: it could not be brought now.
+            DeviceError: the disk refused.
+            ModelError: this device has no runtime.
+            Stopped: as asked.
+        """
+        interpreter.runtime_name()
+        part = self._slots.part(desired.artifact_sha256)
+        self._slots.clear_staging(keep=desired.artifact_sha256)
+        fetch(
+            Wanted(desired.urls, desired.artifact_sha256, desired.length_bytes),
+            part,
+            stopped=stopped,
+        )
+        step("verifying")
+        try:
+            content = part.read_bytes()
+        except OSError as error:
+            raise DeviceError(f"cannot read {part}: {error.strerror}") from error
+        bundle = open_bundle(content, self._verify)
+        found = (bundle.manifest.name, bundle.manifest.version)
+        if found != (desired.model, desired.model_version):
+            raise IntegrityError(
+                f"holds {found[0]} version {found[1]}, "
+                f"ordered was {desired.model} version {desired.model_version}",
+                member="manifest.json",
+            )
+        step("testing")
+        return self._load(bundle)
+
+    def load_slot(self, name: SlotName) -> LoadedModel:
+        """Verify, load and test what a slot holds.
+
+        Raises:
+            IntegrityError: the file is not what was installed.
+            ActivationError: it does not run here.
+            DeviceError: it cannot be read.
+        """
+        return self._load(self._slots.open(name, self._verify))
+
+    def _load(self, bundle: Bundle) -> LoadedModel:
+        trial = self._slots.state.trial
+        if trial is not None and trial.sha256 == bundle.sha256 and trial.starts >= _MAX_TRIALS:
+            self._slots.change(lambda state: replace(state, trial=None))
+            raise ActivationError(f"the agent ended {trial.starts} times while it was tested")
+        self._slots.change(lambda state: with_trial(state, bundle.sha256))
+        try:
+            return self._load_and_test(bundle)
+        finally:
+            self._slots.change(lambda state: replace(state, trial=None))
+
+    def _load_and_test(self, bundle: Bundle) -> LoadedModel:
+        try:
+            net = interpreter.load(bundle.model(), threads=self._threads)
+        except ModelError as error:
+            # The runtime itself is there: it was asked for its name before.
+            raise ActivationError(str(error)) from error
+        golden.self_test(net, bundle)
+        manifest = bundle.manifest
+        return LoadedModel(
+            artefact=Artefact(bundle.sha256, manifest.name, manifest.version),
+            interpreter=net,
+            pipeline=bundle.pipeline(),
+            labels=bundle.labels(),
+        )

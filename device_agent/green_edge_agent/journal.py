@@ -1,0 +1,153 @@
+"""Writes samples and events into the spool, and copes with a disk that refuses.
+
+A sample that cannot be committed waits in memory and no further window is closed meanwhile, so the
+open one grows instead and nothing is lost unless the process ends.
+"""
+
+import logging
+from collections import deque
+from dataclasses import replace
+from functools import partial
+
+from green_edge_agent.identity import Identity
+from green_edge_agent.spool import Spool
+from green_edge_agent.windows import Windows
+from green_edge_wire.clock import Clock
+from green_edge_wire.errors import DeviceError
+from green_edge_wire.telemetry import Event, EventKind, Sample
+from green_edge_wire.units import ms_from_ns, ns_from_s
+
+logger = logging.getLogger(__name__)
+
+Facts = dict[str, str | int]
+
+
+class Journal:
+    """Decides when windows end and are kept. Used by the service's thread alone.
+
+    Args:
+        spool: where records go.
+        windows: where samples come from.
+        identity: for events.
+        clock: times windows and commits.
+        window_s: length of a window.
+        period_s: between two commits of the open window.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        windows: Windows,
+        identity: Identity,
+        clock: Clock,
+        *,
+        window_s: float,
+        period_s: float,
+    ) -> None:
+        self._spool = spool
+        self._windows = windows
+        self._identity = identity
+        self._clock = clock
+        self._window_ns = ns_from_s(window_s)
+        self._period_ns = ns_from_s(period_s)
+        self._waiting: deque[Sample] = deque()
+        self._committed_ns = self._tried_ns = clock.monotonic_ns()
+        self._longest_ns = self._period_ns
+        self._refused = False
+        self._dropping = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that was said is on the disk."""
+        return not self._waiting
+
+    def due_in_ns(self) -> int:
+        """Time until `tick` has something to do; not positive when it has."""
+        left_ns = self._tried_ns + self._period_ns - self._clock.monotonic_ns()
+        if self._waiting:
+            # The disk refused: once a period is often enough to ask again.
+            return left_ns
+        return min(left_ns, self._window_ns - self._windows.age_ns())
+
+    def tick(self) -> None:
+        """Close the window when it is over, else commit it as it stands when that is due."""
+        if self.due_in_ns() > 0:
+            return
+        self._tried_ns = self._clock.monotonic_ns()
+        if not self._flush():
+            return
+        if self._windows.age_ns() >= self._window_ns:
+            self.keep(self._windows.take())
+        else:
+            self._checkpoint()
+
+    def keep(self, sample: Sample) -> None:
+        """Commit a closed window, or let it wait until the disk takes it."""
+        self._waiting.append(sample)
+        self._flush()
+
+    def emit(self, kind: EventKind, message: str, facts: Facts | None = None) -> None:
+        """Commit an event; a disk that refuses gets it into the log only."""
+        logger.info("event=%s %s", kind, message)
+        try:
+            self._append_event(kind, message, facts or {})
+        except DeviceError as error:
+            self._complain(error)
+
+    def freed(self) -> None:
+        """The host has confirmed records: say so once if the spool had to drop some before."""
+        if self._dropping and not self._spool.full:
+            self._dropping = False
+            total = self._spool.dropped
+            self.emit("spool", f"spool has room again, {total} dropped", {"dropped": total})
+
+    def _flush(self) -> bool:
+        """Commit what waits; False when the disk refuses."""
+        while self._waiting:
+            sample = self._waiting[0]
+            try:
+                self._spool.append(partial(_numbered, sample), closes_window=True)
+            except DeviceError as error:
+                self._complain(error)
+                return False
+            self._waiting.popleft()
+            self._committed()
+        return True
+
+    def _checkpoint(self) -> None:
+        try:
+            self._spool.checkpoint(
+                self._windows.peek(), bound_ms=round(ms_from_ns(self._longest_ns))
+            )
+        except DeviceError as error:
+            self._complain(error)
+        else:
+            self._committed()
+
+    def _append_event(self, kind: EventKind, message: str, facts: Facts) -> None:
+        at_unix_ms, who = self._clock.unix_ms(), self._identity
+
+        def make(seq: int) -> Event:
+            return Event(who.device_id, who.boot_id, seq, at_unix_ms, kind, message, facts)
+
+        self._spool.append(make)
+
+    def _committed(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        self._longest_ns = max(self._longest_ns, now_ns - self._committed_ns)
+        self._committed_ns = now_ns
+        if self._refused:
+            self._refused = False
+            self.emit("spool", "the disk takes records again")
+        if self._spool.full and not self._dropping:
+            self._dropping = True
+            self.emit("spool", "spool full: the oldest records are dropped and counted")
+
+    def _complain(self, error: DeviceError) -> None:
+        if not self._refused:
+            logger.warning("%s", error)
+        self._refused = True
+
+
+def _numbered(sample: Sample, seq: int) -> Sample:
+    return replace(sample, seq=seq)

@@ -1,0 +1,293 @@
+"""A store in memory: the contract of `green_edge.telemetry.store.Store` without a file."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from green_edge.telemetry import merge, presence, watermark
+from green_edge.telemetry.store import (
+    OPEN_STATES,
+    DeviceRow,
+    EventRow,
+    Figure,
+    Point,
+    Rollout,
+    RolloutDevice,
+    Watermark,
+)
+from green_edge.telemetry.windows import MeterId, energy_windows, moment_unix_ms
+from green_edge_wire.device import DeviceInfo, Reported, Status
+from green_edge_wire.errors import ConfigError
+from green_edge_wire.telemetry import Event, Sample
+from green_edge_wire.units import uw_from_uj_ns
+
+_KINDS = ("counter", "mean", "point", "modelled")
+
+
+@dataclass(slots=True)
+class _Device:
+    site: str
+    last_seen_unix_ms: int
+    known: presence.Presence | None = None
+    info: DeviceInfo | None = None
+    reported: Reported | None = None
+
+
+@dataclass(slots=True)
+class _Boot:
+    records: dict[int, tuple[Sample | Event, int]] = field(default_factory=dict)
+    watermark: int = 0
+    first_kept_seq: int = 1
+
+
+class MemoryStore:
+    """Keeps all records in dictionaries behind one lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._devices: dict[str, _Device] = {}
+        self._boots: dict[tuple[str, str], _Boot] = defaultdict(_Boot)
+        self._counters: dict[tuple[str, str], int] = {}
+        self._rollouts: dict[str, Rollout] = {}
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        with self._lock:
+            yield
+
+    def commit(
+        self, records: Sequence[Sample | Event], *, site: str, received_unix_ms: int
+    ) -> tuple[Watermark, ...]:
+        with self._lock:
+            for record in records:
+                device = self._seen(record.device_id, site, received_unix_ms)
+                if device.known is not None:
+                    device.known = presence.after_record(device.known, record, received_unix_ms)
+                boot = self._boots[record.device_id, record.boot_id]
+                boot.first_kept_seq = max(boot.first_kept_seq, record.first_kept_seq)
+                boot.records.setdefault(record.seq, (record, received_unix_ms))
+            named = dict.fromkeys((record.device_id, record.boot_id) for record in records)
+            return tuple(Watermark(*key, self._advance(self._boots[key])) for key in named)
+
+    def put_status(self, site: str, status: Status, received_unix_ms: int) -> None:
+        with self._lock:
+            device = self._seen(status.device_id, site, received_unix_ms)
+            device.known = presence.after_status(device.known, status, received_unix_ms)
+
+    def put_info(self, site: str, info: DeviceInfo, received_unix_ms: int) -> None:
+        with self._lock:
+            self._seen(info.device_id, site, received_unix_ms).info = info
+
+    def put_reported(self, site: str, reported: Reported, received_unix_ms: int) -> None:
+        with self._lock:
+            self._seen(reported.device_id, site, received_unix_ms).reported = reported
+
+    def devices(self) -> tuple[DeviceRow, ...]:
+        with self._lock:
+            return tuple(self._row(key, self._devices[key]) for key in sorted(self._devices))
+
+    def figures(
+        self,
+        *,
+        since_unix_ms: int | None = None,
+        until_unix_ms: int | None = None,
+        device_id: str | None = None,
+        model: str | None = None,
+    ) -> tuple[Figure, ...]:
+        since = since_unix_ms or 0
+        dated = [
+            (at, sample)
+            for at, sample in self._samples(device_id)
+            if (model is None or sample.model == model)
+            and (until_unix_ms is None or at < until_unix_ms)
+        ]
+        events = [record for record, _ in self._records() if isinstance(record, Event)]
+        inside = merge.figures((s for at, s in dated if at >= since), events)
+        totals = _totals(merge.figures(sample for _, sample in dated))
+        before = _totals(merge.figures(sample for at, sample in dated if at < since))
+        return tuple(
+            replace(row, energy_uj=totals[_subject(row)] - before.get(_subject(row), 0))
+            if row.energy_uj is not None
+            else row
+            for row in inside
+        )
+
+    def series(
+        self, device_id: str, *, since_unix_ms: int, until_unix_ms: int, points: int = 300
+    ) -> tuple[Point, ...]:
+        span = until_unix_ms - since_unix_ms
+        steps: dict[int, list[Sample]] = defaultdict(list)
+        for at, sample in self._samples(device_id):
+            if since_unix_ms <= at < until_unix_ms:
+                steps[(at - since_unix_ms) * points // span].append(sample)
+        return tuple(
+            _point(since_unix_ms + step * span // points, steps[step]) for step in sorted(steps)
+        )
+
+    def events(self, *, device_id: str | None = None, limit: int = 100) -> tuple[EventRow, ...]:
+        rows = [
+            EventRow(
+                record.device_id,
+                record.boot_id,
+                record.seq,
+                record.at_unix_ms,
+                received,
+                record.kind,
+                record.message,
+                record.facts,
+            )
+            for record, received in self._records()
+            if isinstance(record, Event) and device_id in (None, record.device_id)
+        ]
+        rows.sort(key=lambda row: (row.received_unix_ms, row.seq), reverse=True)
+        return tuple(rows[:limit])
+
+    def next_counter(self, device_id: str, key_id: str, at_least: int) -> int:
+        with self._lock:
+            counter = max(self._counters.get((device_id, key_id), 0) + 1, at_least)
+            self._counters[device_id, key_id] = counter
+            return counter
+
+    def create_rollout(self, rollout: Rollout) -> None:
+        with self._lock:
+            if rollout.rollout_id in self._rollouts:
+                raise ConfigError(f"rollout {rollout.rollout_id} exists")
+            self._rollouts[rollout.rollout_id] = rollout
+
+    def rollout(self, rollout_id: str) -> Rollout | None:
+        with self._lock:
+            return self._rollouts.get(rollout_id)
+
+    def rollout_devices(self, rollout_id: str) -> tuple[RolloutDevice, ...]:
+        rollout = self.rollout(rollout_id)
+        return () if rollout is None else rollout.devices
+
+    def open_rollouts(self) -> tuple[Rollout, ...]:
+        with self._lock:
+            is_open = [
+                rollout
+                for rollout in self._rollouts.values()
+                if any(device.state in OPEN_STATES for device in rollout.devices)
+            ]
+        return tuple(sorted(is_open, key=lambda rollout: rollout.created_unix_ms))
+
+    def set_rollout_device(self, rollout_id: str, device: RolloutDevice) -> None:
+        with self._lock:
+            rollout = self._rollouts[rollout_id]
+            kept = (device if d.device_id == device.device_id else d for d in rollout.devices)
+            self._rollouts[rollout_id] = replace(rollout, devices=tuple(kept))
+
+    def close(self) -> None:
+        return
+
+    def _seen(self, device_id: str, site: str, received_unix_ms: int) -> _Device:
+        device = self._devices.setdefault(device_id, _Device(site, received_unix_ms))
+        device.site = site
+        device.last_seen_unix_ms = max(device.last_seen_unix_ms, received_unix_ms)
+        return device
+
+    def _records(self) -> list[tuple[Sample | Event, int]]:
+        with self._lock:
+            return [pair for boot in self._boots.values() for pair in boot.records.values()]
+
+    def _samples(self, device_id: str | None) -> list[tuple[int, Sample]]:
+        return [
+            (moment_unix_ms(record.ended_at_unix_ms, received), record)
+            for record, received in self._records()
+            if isinstance(record, Sample) and device_id in (None, record.device_id)
+        ]
+
+    @staticmethod
+    def _advance(boot: _Boot) -> int:
+        floor = max(boot.watermark, boot.first_kept_seq - 1)
+        present = sorted(seq for seq in boot.records if seq > floor)
+        boot.watermark = watermark.advance(boot.watermark, boot.first_kept_seq, present)
+        return boot.watermark
+
+    def _row(self, device_id: str, device: _Device) -> DeviceRow:
+        info, reported, known = device.info, device.reported, device.known
+        slots = reported.slots if reported and reported.slots else info.slots if info else ()
+        return DeviceRow(
+            device_id=device_id,
+            site=device.site,
+            online=known.online if known else False,
+            last_seen_unix_ms=device.last_seen_unix_ms,
+            board=info.board if info else "",
+            runtime=info.runtime if info else "",
+            agent_version=info.agent_version if info else "",
+            desired_sha256=self._desired(device_id)
+            or (reported.desired_sha256 if reported else ""),
+            reported_sha256=reported.active_sha256 if reported else "",
+            state=reported.state if reported else None,
+            reason=reported.reason if reported else "",
+            slots=slots,
+            meters=info.meters if info else (),
+            problems=presence.problems(known, device.last_seen_unix_ms) if known else (),
+        )
+
+    def _desired(self, device_id: str) -> str:
+        newest = sorted(self._rollouts.values(), key=lambda rollout: rollout.created_unix_ms)
+        told = [
+            rollout.bundle_sha256
+            for rollout in newest
+            if any(device.device_id == device_id for device in rollout.devices)
+        ]
+        return told[-1] if told else ""
+
+
+def _point(t_unix_ms: int, samples: Sequence[Sample]) -> Point:
+    rows = merge.figures(samples)
+    latency = [sample.latency for sample in samples]
+    merged = latency[0]
+    for histogram in latency[1:]:
+        merged = merged.merge(histogram)
+    point = Point(
+        t_unix_ms=t_unix_ms,
+        inferences=merged.count,
+        windows=len(samples),
+        errors=sum(sample.errors for sample in samples),
+        p50_us=_us(merged.quantile_ns(0.50)),
+        p95_us=_us(merged.quantile_ns(0.95)),
+    )
+    metered = [row for row in rows if row.kind is not None]
+    if not metered:
+        return point
+    best = min(metered, key=lambda row: _KINDS.index(row.kind or "modelled"))
+    return replace(
+        point,
+        power_uw=_power_uw(samples, best),
+        energy_uj_per_inference=best.energy_uj_per_inference,
+        meter=best.meter,
+        boundary=best.boundary,
+        kind=best.kind,
+    )
+
+
+def _power_uw(samples: Iterable[Sample], row: Figure) -> int | None:
+    windows = [
+        window
+        for sample in samples
+        for window in energy_windows(sample)
+        if window.valid
+        and row.meter is not None
+        and row.boundary is not None
+        and row.kind is not None
+        and window.source == MeterId(row.meter, row.boundary, row.kind)
+    ]
+    window_ns = sum(window.window_ns for window in windows)
+    return uw_from_uj_ns(sum(w.energy_uj for w in windows), window_ns) if window_ns else None
+
+
+def _us(value_ns: float | None) -> float | None:
+    return None if value_ns is None else value_ns / 1_000
+
+
+def _subject(row: Figure) -> tuple[object, ...]:
+    artefact = (row.device_id, row.model, row.model_version, row.artifact_sha256)
+    return (*artefact, row.meter, row.boundary, row.kind)
+
+
+def _totals(rows: Iterable[Figure]) -> dict[tuple[object, ...], int]:
+    return {_subject(row): row.energy_uj or 0 for row in rows}

@@ -1,0 +1,78 @@
+"""Small untrained Keras models on disk; run as a program, because TensorFlow stays in children.
+
+`python -m support.tiny_keras FOLDER` writes:
+
+    tiny.keras  image (8, 8, 1) -> 3 classes, with a depthwise convolution
+    legacy.h5   the same as Keras 2 wrote it: its depthwise convolution carries `groups`
+    exported/   the same as a SavedModel
+    two.keras   inputs `a` (4) and `b` (3) -> 2 values
+    open.keras  an input of open height and width
+    lstm.keras  a recurrent layer, which crashes the TF converter's int8 mode
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("tiny.keras", "legacy.h5", "exported", "two.keras", "open.keras", "lstm.keras")
+
+
+def make_models(folder: Path) -> Path:
+    """Write the models from a child process; returns the folder."""
+    from green_edge.convert.worker import child_environment  # noqa: PLC0415 - not in the child
+
+    paths = [ROOT / "toolchain", ROOT / "device_agent", ROOT / "tests"]
+    environment = child_environment({"PYTHONPATH": ":".join(map(str, paths)), "PATH": ""})
+    subprocess.run(
+        [sys.executable, "-m", "support.tiny_keras", str(folder)],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+def main(folder: Path) -> None:
+    """Build and save."""
+    import keras  # noqa: PLC0415 - seconds of import, for the child alone
+
+    layers = keras.layers
+    keras.utils.set_random_seed(3)
+    tiny = keras.Sequential(
+        [
+            keras.Input((8, 8, 1), name="image"),
+            layers.Conv2D(4, 3, padding="same", activation="relu"),
+            layers.DepthwiseConv2D(3),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax", name="scores"),
+        ]
+    )
+    tiny.save(folder / "tiny.keras")
+    tiny.save(folder / "legacy.h5")
+    _as_keras_2_wrote_it(folder / "legacy.h5")
+    tiny.export(folder / "exported", verbose=False)
+    a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
+    joined = layers.Dense(2)(layers.Concatenate()([a, b]))
+    keras.Model([a, b], joined).save(folder / "two.keras")
+    wide = [keras.Input((None, None, 1)), layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()]
+    keras.Sequential(wide).save(folder / "open.keras")
+    recurrent = [keras.Input((8, 4), name="steps"), layers.LSTM(4), layers.Dense(3)]
+    keras.Sequential(recurrent).save(folder / "lstm.keras")
+
+
+def _as_keras_2_wrote_it(path: Path) -> None:
+    import h5py  # noqa: PLC0415 - comes with TensorFlow
+
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] == "DepthwiseConv2D":
+                layer["config"]["groups"] = 1
+        file.attrs["model_config"] = json.dumps(config)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

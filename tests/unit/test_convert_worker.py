@@ -1,0 +1,111 @@
+"""The parent's side of a converter child, against children that misbehave in every known way."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from support.clock import ManualClock
+
+from green_edge.convert.protocol import QuantizeFloat
+from green_edge.convert.worker import Worker, child_environment, part_of, tail
+from green_edge_wire.errors import ModelError
+
+ANSWER = "import sys\nfor line in sys.stdin: {}\n"
+
+
+def worker(folder: Path, program: str, timeout_s: float = 20.0) -> Worker:
+    return Worker(folder, timeout_s=timeout_s, command=(sys.executable, "-c", program))
+
+
+def request(folder: Path) -> QuantizeFloat:
+    return QuantizeFloat(folder / "in.tflite", folder / "samples.npz", ("x",), folder / "out")
+
+
+def test_a_child_that_answers_serves_one_request_after_another(tmp_path: Path) -> None:
+    program = ANSWER.format("print('{}', flush=True)")
+    with worker(tmp_path, program) as child:
+        child.ask(request(tmp_path))
+        child.ask(request(tmp_path))
+
+
+def test_a_refusal_of_the_child_keeps_its_remedy(tmp_path: Path) -> None:
+    answer = """print('{"error":"no such layer","hint":"use another"}', flush=True)"""
+    with worker(tmp_path, ANSWER.format(answer)) as child, pytest.raises(ModelError) as caught:
+        child.ask(request(tmp_path))
+    assert str(caught.value) == "no such layer; use another"
+
+
+def test_a_crash_is_one_line_with_the_signal_and_the_last_words(tmp_path: Path) -> None:
+    program = (
+        "import os,signal,sys\n"
+        "print('loc: callsite: op has no shape', file=sys.stderr, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGSEGV)"
+    )
+    with worker(tmp_path, program) as child, pytest.raises(ModelError) as caught:
+        child.ask(request(tmp_path))
+    message = str(caught.value)
+    assert "crashed (SIGSEGV) in step 'quantize'" in message
+    assert "it printed: loc: callsite: op has no shape" in message
+    assert "\n" not in message
+
+
+def test_a_kill_for_want_of_memory_says_what_to_do(tmp_path: Path) -> None:
+    program = "import os,signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with worker(tmp_path, program) as child, pytest.raises(ModelError, match="SIGKILL") as caught:
+        child.ask(request(tmp_path))
+    assert "memory" in str(caught.value.hint)
+
+
+def test_an_exception_shows_its_name_and_message_and_not_its_traceback(tmp_path: Path) -> None:
+    program = ANSWER.format("raise ValueError('/tmp/deep/in/model.tflite has 3 axes')")
+    with worker(tmp_path, program) as child, pytest.raises(ModelError) as caught:
+        child.ask(request(tmp_path))
+    assert "it printed: ValueError: model.tflite has 3 axes" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_child_that_hangs_is_stopped_at_the_deadline_and_its_half_file_removed(
+    tmp_path: Path,
+) -> None:
+    part = part_of(request(tmp_path).out)
+    part.write_bytes(b"half")
+    with worker(tmp_path, "import time; time.sleep(60)", timeout_s=0.3) as child:
+        with pytest.raises(ModelError, match=r"stopped after 0\.3 s in step 'quantize'") as caught:
+            child.ask(request(tmp_path))
+        assert caught.value.hint == "give it longer with --timeout S"
+    assert not part.exists()
+
+
+def test_a_deadline_that_has_passed_is_noticed_without_waiting(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "import time; time.sleep(60)")
+    with Worker(tmp_path, timeout_s=0.0, command=command, clock=ManualClock()) as child:
+        with pytest.raises(ModelError, match="stopped after 0 s"):
+            child.ask(request(tmp_path))
+
+
+def test_a_worker_whose_child_died_starts_another(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    program = (
+        f"import pathlib,sys\nseen = pathlib.Path({str(seen)!r})\n"
+        "if not seen.exists():\n    seen.touch(); sys.exit(3)\n"
+        "for line in sys.stdin: print('{}', flush=True)\n"
+    )
+    with worker(tmp_path, program) as child:
+        with pytest.raises(ModelError, match="exit code 3"):
+            child.ask(request(tmp_path))
+        child.ask(request(tmp_path))
+
+
+def test_the_environment_of_a_child_is_quiet_and_free_of_legacy_keras() -> None:
+    made = child_environment({"TF_USE_LEGACY_KERAS": "1", "HOME": "/home/x"})
+    assert "TF_USE_LEGACY_KERAS" not in made
+    assert made["HOME"] == "/home/x"
+    assert made["TF_CPP_MIN_LOG_LEVEL"] == "3"
+
+
+def test_the_tail_of_a_log_is_the_exception_or_the_last_lines() -> None:
+    assert tail("") == ""
+    assert tail("one\n\ntwo\nthree\nfour\n") == "; it printed: two | three | four"
+    log = "Traceback\n  File x\nkeras.errors.LayerError: bad layer\n  at a\n  at b\n  at c\n"
+    assert tail(log) == "; it printed: keras.errors.LayerError: bad layer | at a | at b"
+    assert len(tail("RuntimeError: " + "x" * 5000)) < 500

@@ -1,0 +1,52 @@
+"""What a finished build means for its caller: nothing, over the budget, or undecided."""
+
+import math
+
+from green_edge.build import words
+from green_edge.core.report import BuildReport, Guard
+from green_edge_wire.errors import BudgetError, InconclusiveError
+
+
+def check_guard(report: BuildReport) -> None:
+    """Pass on the guard's verdict; the files are written in any case.
+
+    Raises:
+        BudgetError: quality dropped by more than allowed.
+        InconclusiveError: the evaluation samples are too few to tell.
+    """
+    guard = report.guard
+    found = (
+        f"quality drops by {words.points(guard.drop_pp)} pp (95 % interval "
+        f"{words.points(guard.low_pp)} to {words.points(guard.high_pp)}, n = {guard.n})"
+    )
+    if guard.verdict == "fail":
+        raise BudgetError(
+            f"guard failed: {found}, more than the allowed {guard.max_drop_pp:g}",
+            hint="the files are written; try more calibration samples, or allow more (--max-drop)",
+        )
+    if guard.verdict == "inconclusive":
+        raise InconclusiveError(
+            f"guard inconclusive: {found}, allowed are {guard.max_drop_pp:g}", hint=_remedy(guard)
+        )
+
+
+def _remedy(guard: Guard) -> str:
+    needed = samples_needed(guard)
+    if needed is None:
+        return "the files are written; give more evaluation samples or allow more (--max-drop)"
+    return f"the files are written; some {words.count(needed)} evaluation samples should do"
+
+
+def samples_needed(guard: Guard) -> int | None:
+    """Samples with which the same drop would pass, rounded up to two digits; None if it never does.
+
+    An interval narrows at least with the square root of its samples; where hardly any sample is
+    judged differently it narrows faster, and fewer will do.
+    """
+    room_pp = guard.max_drop_pp - guard.drop_pp
+    reach_pp = guard.high_pp - guard.drop_pp
+    if room_pp <= 0 or reach_pp <= 0:
+        return None
+    needed = guard.n * max(1.0, reach_pp / room_pp) ** 2
+    unit: int = 10 ** max(0, math.floor(math.log10(needed)) - 1)
+    return math.ceil(needed / unit) * unit

@@ -1,0 +1,148 @@
+"""What a build will do, decided before it spends time; `--dry-run` prints it."""
+
+from dataclasses import dataclass
+
+from green_edge.build.folds import Fold, find_folds
+from green_edge.build.options import BuildOptions
+from green_edge.build.sets import check_given, short
+from green_edge.build.subject import RECIPE_NAMES
+from green_edge.convert.formats import Source, open_source
+from green_edge.core.recipe import Quantizer
+from green_edge.core.report import ModelFormat
+from green_edge.targets import registry
+from green_edge.targets.registry import Target
+from green_edge_wire import topics
+from green_edge_wire.errors import ConfigError
+
+REPORT_JSON = "build-report.json"
+REPORT_HTML = "build-report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A build that can begin: its model is recognized, its targets exist, its sets are named."""
+
+    source: Source
+    targets: tuple[Target, ...]
+    quantizers: tuple[Quantizer, ...]
+    folds: tuple[Fold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """A plan for people and scripts.
+
+    Attributes:
+        files: what would be written, relative to `out`.
+    """
+
+    name: str
+    model: str
+    format: ModelFormat
+    model_sha256: str
+    targets: tuple[str, ...]
+    candidates: tuple[str, ...]
+    max_drop_pp: float
+    seed: int
+    out: str
+    steps: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+def make_plan(options: BuildOptions) -> Plan:
+    """Check what can be checked without converting anything.
+
+    Raises:
+        ConfigError: an option does not make sense, a target is unknown, no set is given.
+        ModelError: the model is none.
+    """
+    topics.check_name(options.name, place="model name")
+    if options.max_drop_pp < 0:
+        raise ConfigError("must not be negative", place="--max-drop")
+    if options.timeout_s <= 0:
+        raise ConfigError("must be above 0", place="--timeout")
+    if options.model_version is not None and options.model_version < 1:
+        raise ConfigError("versions begin at 1", place="--model-version")
+    targets = tuple(registry.find(target) for target in options.targets)
+    if not targets or len({target.ref.slug for target in targets}) != len(targets):
+        raise ConfigError("name each target once", place="--target")
+    check_given(options.calibration, options.train)
+    source = open_source(options.model)
+    return Plan(
+        source=source,
+        targets=targets,
+        quantizers=_fitting(options.recipe.quantizers, source.format),
+        folds=() if options.eval is None else find_folds(options.eval),
+    )
+
+
+def _fitting(quantizers: tuple[Quantizer, ...], model_format: ModelFormat) -> tuple[Quantizer, ...]:
+    """The TF converter has no way in for a .tflite."""
+    fitting = tuple(q for q in quantizers if model_format != "tflite" or q != "tf")
+    if not fitting:
+        raise ConfigError(
+            "the recipe's quantizers do not take a .tflite",
+            place="--recipe",
+            hint="add 'aeq', or give the Keras model",
+        )
+    return fitting
+
+
+def tflite_name(options: BuildOptions, target: Target) -> str:
+    """Name of the .tflite for a target."""
+    return f"{options.name}.{target.ref.slug}.tflite"
+
+
+def bundle_name(options: BuildOptions, target: Target) -> str:
+    """Name of the bundle for a target."""
+    return f"{options.name}.{target.ref.slug}.gedge"
+
+
+def candidate_name(options: BuildOptions, recipe: str) -> str:
+    """Name of a candidate's .tflite, kept for comparison."""
+    return f"candidates/{options.name}.{recipe}.tflite"
+
+
+def summarize(options: BuildOptions, plan: Plan) -> PlanSummary:
+    """Put a plan in words."""
+    recipes = tuple(RECIPE_NAMES[quantizer] for quantizer in plan.quantizers)
+    files = [
+        name for t in plan.targets for name in (tflite_name(options, t), bundle_name(options, t))
+    ]
+    kept = [candidate_name(options, recipe) for recipe in ("float", *recipes)]
+    return PlanSummary(
+        name=options.name,
+        model=str(plan.source.path),
+        format=plan.source.format,
+        model_sha256=plan.source.sha256,
+        targets=tuple(target.ref.text for target in plan.targets),
+        candidates=recipes,
+        max_drop_pp=options.max_drop_pp,
+        seed=options.seed,
+        out=str(options.out),
+        steps=_steps(options, plan, recipes),
+        files=(*files, *kept, REPORT_JSON, REPORT_HTML),
+    )
+
+
+def _steps(options: BuildOptions, plan: Plan, recipes: tuple[str, ...]) -> tuple[str, ...]:
+    pool = options.calibration if options.calibration is not None else options.train or ""
+    steps = []
+    if plan.source.format != "tflite":
+        steps.append("convert to float .tflite with batch 1")
+    most = options.recipe.calibration_samples
+    steps.append(f"draw up to {most} calibration samples from {short(pool)}")
+    steps += [f"quantize to {recipe}" for recipe in recipes]
+    steps.append(_judging(options, plan))
+    steps.append("keep the better candidate")
+    steps.append(f"guard: quality may drop by {options.max_drop_pp:g} pp against the float model")
+    steps.append(f"sign a bundle for {', '.join(t.ref.text for t in plan.targets)}")
+    return tuple(steps)
+
+
+def _judging(options: BuildOptions, plan: Plan) -> str:
+    if options.eval is None:
+        return "judge by fidelity to the float model on held-back samples"
+    if plan.folds:
+        return f"judge by {len(plan.folds)} cross-fitted folds of {short(options.eval)}"
+    return f"judge on {short(options.eval)}"

@@ -1,0 +1,157 @@
+"""A model on its way through the build: its float form, its samples, its int8 candidates."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from green_edge.build.sets import Sets
+from green_edge.convert.converters import Converters
+from green_edge.convert.formats import Source
+from green_edge.convert.signature import Names, names
+from green_edge.core.recipe import Quantizer
+from green_edge.data.dataset import Dataset
+from green_edge.tflite.model import TfliteModel
+from green_edge.tflite.read import read
+from green_edge_agent.runtime.processing import finish, prepare
+from green_edge_wire.errors import ConfigError, ModelError
+from green_edge_wire.manifest import Pipeline, TensorSpec
+
+RECIPE_NAMES: Mapping[Quantizer, str] = {"tf": "int8-tf-minmax", "aeq": "int8-aeq"}
+
+
+@dataclass(frozen=True, slots=True)
+class FloatModel:
+    """A float .tflite.
+
+    Attributes:
+        inputs: under the names that data sets use.
+    """
+
+    content: bytes
+    facts: TfliteModel
+    names: Names
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Inputs under the names that data sets use."""
+        return tuple(
+            replace(spec, name=name)
+            for spec, name in zip(self.facts.inputs, self.names.inputs, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One model with its samples: the main one, or a fold's.
+
+    Attributes:
+        candidates: int8 .tflite by quantizer, in the recipe's order.
+        failures: why a quantizer gave none.
+    """
+
+    source: Source
+    float_model: FloatModel
+    sets: Sets
+    candidates: Mapping[Quantizer, bytes]
+    failures: Mapping[Quantizer, str]
+
+
+def to_float(converters: Converters, source: Source) -> FloatModel:
+    """Convert a model to float and read it.
+
+    Raises:
+        ModelError: it cannot be converted, has dynamic shapes, or is quantized already.
+    """
+    try:
+        content = converters.to_float(source)
+        facts = read(content)
+        _check_float(facts)
+    except ModelError as error:
+        raise ModelError(f"{source.path}: {error.message}", hint=error.hint) from error
+    return FloatModel(content, facts, names(content))
+
+
+def _check_float(facts: TfliteModel) -> None:
+    batched = next((s for s in facts.inputs if s.shape[:1] != (1,)), None)
+    if batched is not None:
+        raise ModelError(
+            f"input {batched.name!r} has shape {batched.shape}, no batch of 1",
+            hint="export it with an open batch or a batch of 1 as the first axis",
+        )
+    if any(tensor.scale is not None for tensor in facts.tensors):
+        raise ModelError("it is quantized already", hint="give the float model it was made from")
+
+
+def check_labels(labels: Sequence[str], facts: TfliteModel) -> None:
+    """Refuse labels that do not number the classes of the first output.
+
+    Raises:
+        ConfigError: naming both numbers.
+    """
+    classes = facts.outputs[0].shape[-1] if facts.outputs[0].shape else 1
+    # One sigmoid may stand for two classes.
+    if labels and len(labels) != classes and (len(labels), classes) != (2, 1):
+        raise ConfigError(
+            f"{len(labels)} labels, the model's output has {classes} classes",
+            place="--labels",
+            hint="write one class name a line, in the order of the model's output",
+        )
+
+
+def check_pipeline(pipeline: Pipeline, labels: Sequence[str], facts: TfliteModel) -> None:
+    """Run pre- and post-processing on zeros, before a build spends time.
+
+    Raises:
+        ConfigError: a step does not fit the model's first input or output.
+    """
+    taken, given = facts.inputs[0], facts.outputs
+    try:
+        prepare(pipeline, np.zeros(taken.sample_shape, np.float32), taken)
+        finish(pipeline, [np.zeros(spec.shape, spec.dtype) for spec in given], given, labels)
+    except ModelError as error:
+        raise ConfigError(error.message, place="--pipeline", hint=error.hint) from None
+
+
+def quantize(
+    converters: Converters,
+    source: Source,
+    float_model: FloatModel,
+    calibration: Dataset,
+    quantizers: Sequence[Quantizer],
+    tell: Callable[[Quantizer], None],
+) -> tuple[dict[Quantizer, bytes], dict[Quantizer, str]]:
+    """Make the int8 candidates of a model, telling `tell` of each before.
+
+    Returns:
+        Candidates by quantizer, and why the other ones failed.
+    """
+    made: dict[Quantizer, bytes] = {}
+    failed: dict[Quantizer, str] = {}
+    inputs = float_model.names.inputs
+    arrays = [calibration.inputs[name] for name in inputs]
+    for quantizer in quantizers:
+        tell(quantizer)
+        try:
+            if quantizer == "tf":
+                content = converters.to_int8(source, inputs, arrays)
+            else:
+                content = converters.quantize(float_model.content, inputs, arrays)
+            _check_int8(float_model.facts, read(content))
+        except ModelError as error:
+            failed[quantizer] = str(error)
+        else:
+            made[quantizer] = content
+    return made, failed
+
+
+def _check_int8(before: TfliteModel, after: TfliteModel) -> None:
+    """Refuse a candidate whose real-valued inputs and outputs are not int8."""
+    wanted = [_int8_of(spec) for spec in (*before.inputs, *before.outputs)]
+    got = [spec.dtype for spec in (*after.inputs, *after.outputs)]
+    if sorted(wanted) != sorted(got):
+        raise ModelError("its inputs and outputs did not become int8")
+
+
+def _int8_of(spec: TensorSpec) -> str:
+    return "int8" if spec.dtype == "float32" else spec.dtype

@@ -1,0 +1,1 @@
+"""Packing, signing and verifying; the rules that a device applies are `green_edge_wire`'s."""

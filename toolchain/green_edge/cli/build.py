@@ -1,0 +1,120 @@
+"""`green-edge build`: quantize a model for its targets, under an accuracy guard."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import click
+
+from green_edge.build import words
+from green_edge.build.options import BuildOptions
+from green_edge.build.outcome import check_guard
+from green_edge.build.pipeline import build
+from green_edge.build.plan import REPORT_HTML, PlanSummary, make_plan, summarize
+from green_edge.build.request import DEFAULT_TIMEOUT_S, Request, options_of
+from green_edge.bundle.keys import SigningKey, ensure_signer
+from green_edge.cli import render
+from green_edge.core.report import BuildReport
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(
+    "build",
+    epilog="Example: green-edge build model.keras --target pi4 --train train.npz --eval test.npz",
+)
+@click.argument("model", type=_FILE, required=False)
+@click.option("--config", type=_FILE, help="Project file; options here win over it.")
+@click.option("--target", "targets", multiple=True, help="Such as host, pi4, pi5; repeatable.")
+@click.option("--calibration", help="Samples that set the int8 ranges.")
+@click.option("--train", help="Training set; calibration samples are drawn from it.")
+@click.option("--eval", help="Labelled samples to judge by, or a folder of folds.")
+@click.option("--labels", type=_FILE, help="Class names, one a line.")
+@click.option("--pipeline", type=_FILE, help="Pre- and post-processing (JSON).")
+@click.option("--recipe", help="auto, int8 or a recipe file.")
+@click.option("--max-drop", "max_drop_pp", type=float, help="Allowed drop of quality in pp [2.0].")
+@click.option("--name", help="Of the model; by default that of its file.")
+@click.option("--model-version", type=int, help="By default one more than the last, if changed.")
+@click.option("--out", type=_FILE, help="Folder for the results [build].")
+@click.option("--seed", type=int, help="Of every random draw [0].")
+@click.option("--key", help="Name of the signing key.")
+@click.option("--timeout", "timeout_s", type=float, default=DEFAULT_TIMEOUT_S, show_default=True,
+              help="Limit for one conversion in seconds.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(*, key: str | None, dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Quantize MODEL to int8 for its targets and sign bundles for them.
+
+    MODEL is a Keras file (.keras, .h5), a SavedModel folder or a float .tflite. A data set is a
+    .npz, a folder of images, a .csv or module:function.
+
+    Exit code 4: quality drops by more than allowed. 8: too few samples to tell. The files are
+    written in both cases.
+    """
+    options = options_of(Request(**given), Path.cwd())
+    if dry_run:
+        summary = summarize(options, make_plan(options))
+        if as_json:
+            render.document(summary)
+        else:
+            render.text(_plan(summary))
+        return
+    make_plan(options)
+    progress = render.Progress()
+    try:
+        report = build(options, ensure_signer(key, made=_say_key), progress)
+    finally:
+        progress.done()
+    if as_json:
+        render.document(report)
+    else:
+        render.text(_report(options, report))
+    check_guard(report)
+
+
+def _say_key(key: SigningKey, path: Path) -> None:
+    render.say(f"made the signing key {key.key_id} in {path}: keep it, devices will trust it")
+
+
+def _plan(summary: PlanSummary) -> str:
+    steps = "\n".join(f"  {i}. {step}" for i, step in enumerate(summary.steps, 1))
+    files = "\n".join(f"  {name}" for name in summary.files)
+    return (
+        f"{summary.name}: {summary.model} ({summary.format}) for {', '.join(summary.targets)}\n"
+        f"{steps}\ninto {summary.out}:\n{files}"
+    )
+
+
+def _report(options: BuildOptions, report: BuildReport) -> str:
+    title = words.metric(report.chosen.quality.metric).title.lower()
+    rows = [
+        [
+            ("* " if c.recipe == report.chosen.recipe else "  ") + c.recipe,
+            words.percent(c.quality.value),
+            words.interval(c.quality),
+            words.size(c.size_bytes),
+            words.size(c.zip_bytes),
+            words.latency(c.latency_us),
+        ]
+        for c in words.rows(report)
+    ]
+    headers = ["  model", "quality", "95 % interval", "size", "zipped", "latency here"]
+    float_model = report.float_model
+    legend = (
+        f"* shipped. Quality: {title}, {words.count(report.guard.n)} samples. Latency: on this "
+        "machine, not on a board."
+    )
+    notes = "\n".join(_paragraph(words.sentence(note)) for note in report.notes)
+    bundles = "\n".join(f"  {options.out / target.bundle}" for target in report.targets)
+    return (
+        f"{report.model.name} version {report.model.version}: {words.count(float_model.macs)} MACs,"
+        f" {words.count(float_model.params)} parameters\n\n"
+        f"{render.table(headers, rows, right='lrrrrr')}\n"
+        f"{_paragraph(legend)}\n\n"
+        f"guard: {report.guard.verdict}\n{_paragraph(words.guard_sentence(report.guard))}\n"
+        f"samples:\n{notes}\nbundles:\n{bundles}\nreport: {options.out / REPORT_HTML}"
+    )
+
+
+def _paragraph(sentences: str) -> str:
+    return textwrap.fill(sentences, width=80, initial_indent="  ", subsequent_indent="  ")

@@ -1,0 +1,101 @@
+"""Keras files as models of batch 1; imported by the converter child only."""
+
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from green_edge_wire.errors import ModelError
+
+
+def load_batch_1(path: Path) -> Any:
+    """Load a Keras file and wrap it so that every input has a batch of 1.
+
+    With an open batch the converter adds SHAPE, STRIDED_SLICE and PACK around every reshape, and
+    recurrent layers do not convert at all.
+
+    Raises:
+        ModelError: the file is damaged, was saved by Keras 2, needs code that it does not carry,
+            or leaves more open than the batch.
+    """
+    model = _load(path)
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise ModelError(
+            "the model does not say which inputs it takes",
+            hint="export it as a SavedModel (model.export) and build that",
+        )
+    inputs = [_fixed_input(tensor) for tensor in model.inputs]
+    outputs = model(inputs[0] if len(inputs) == 1 else inputs)
+    return keras.Model(inputs, outputs)
+
+
+def _load(path: Path) -> Any:
+    keras.backend.clear_session()
+    with warnings.catch_warnings():
+        # Saved optimizers and compile arguments do not matter to an inference graph.
+        warnings.simplefilter("ignore")
+        try:
+            return keras.models.load_model(path, compile=False, custom_objects=_legacy_layers(path))
+        except (TypeError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> ModelError:
+    words = " ".join(str(error).split())
+    shown = words if len(words) <= 300 else f"{words[:297]}..."
+    if "Could not locate" in words or "Could not deserialize" in words:
+        hint = "custom layers and files of Keras 2 enter as a SavedModel or a float .tflite"
+    elif "Lambda" in words or "safe_mode" in words:
+        hint = "code inside of a file is not run; export a SavedModel or a float .tflite"
+    else:
+        hint = "open it with Keras 3 and save it again, or export a SavedModel"
+    return ModelError(f"Keras {keras.__version__} cannot load it: {shown}", hint=hint)
+
+
+def _legacy_layers(path: Path) -> Mapping[str, type] | None:
+    """Layers as old `.h5` files describe them: with `groups`, which Keras 3 refuses.
+
+    Keras 2 wrote `groups: 1` for depthwise and separable convolutions, where it means nothing.
+    """
+    if path.suffix == ".keras":
+        return None
+
+    class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+        def __init__(self, *args: Any, groups: int | None = None, **kwargs: Any) -> None:
+            del groups
+            super().__init__(*args, **kwargs)
+
+    class SeparableConv2D(keras.layers.SeparableConv2D):  # type: ignore[misc]
+        def __init__(self, *args: Any, groups: int | None = None, **kwargs: Any) -> None:
+            del groups
+            super().__init__(*args, **kwargs)
+
+    return {"DepthwiseConv2D": DepthwiseConv2D, "SeparableConv2D": SeparableConv2D}
+
+
+def _fixed_input(tensor: Any) -> Any:
+    batch, *sizes = tensor.shape
+    check_static(tensor.name, sizes)
+    if batch not in (None, 1):
+        raise ModelError(
+            f"input {tensor.name!r} has a fixed batch of {batch}",
+            hint="a device infers one sample at a time: leave the batch open or make it 1",
+        )
+    return keras.Input(batch_shape=(1, *sizes), dtype=tensor.dtype, name=tensor.name)
+
+
+def check_static(name: str, sizes: list[int | None]) -> None:
+    """Refuse an input whose shape leaves more open than the batch.
+
+    Raises:
+        ModelError: naming the input and its shape.
+    """
+    if any(size is None for size in sizes):
+        shown = ", ".join("any" if size is None else str(size) for size in sizes)
+        raise ModelError(
+            f"input {name!r} has the dynamic shape (batch, {shown})",
+            hint="give every axis but the batch a size, e.g. keras.Input((96, 96, 3))",
+        )

@@ -1,0 +1,207 @@
+"""The parent's side of a converter child: ask, wait with a deadline, explain what went wrong.
+
+A child answers one JSON line per request on its standard output; whatever the libraries print goes
+to a log file, of which the last lines explain a failure. A child that died is started again by the
+next request.
+"""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from green_edge.convert.protocol import Order, Reply, Request
+from green_edge_wire import codec
+from green_edge_wire.clock import Clock, SystemClock
+from green_edge_wire.errors import ModelError
+from green_edge_wire.units import ns_from_s, s_from_ns
+
+CHILD = (sys.executable, "-m", "green_edge.convert.child")
+
+_TAIL_LINES = 3
+_TAIL_CHARS = 400
+# The last line of a Python traceback: `package.module.SomeError: what happened`.
+_RAISED = re.compile(r"^[\w.]+(?:[Ee]rror|Exception)\b")
+
+# Reports shall not tell this machine's folders.
+_FOLDERS = re.compile(r"(?:/[\w.@+~-]+)+/(?=[\w.])")
+
+
+class Worker:
+    """A converter child and its conversation.
+
+    Args:
+        folder: existing folder for the child's log.
+        timeout_s: limit for one request, the child's start included.
+        command: program to start; tests give their own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        timeout_s: float,
+        command: Sequence[str] = CHILD,
+        clock: Clock | None = None,
+    ) -> None:
+        self._log = folder / "converter.log"
+        self._timeout_s = timeout_s
+        self._command = tuple(command)
+        self._clock: Clock = clock if clock is not None else SystemClock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start nothing yet: the first request does."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the child."""
+        self.close()
+
+    def ask(self, request: Request) -> None:
+        """Have the child fulfil a request; its `out` exists when this returns.
+
+        Raises:
+            ModelError: the child refused, crashed, was killed or ran out of time; whatever it
+                was writing is removed.
+        """
+        try:
+            reply = self._exchange(request)
+        except ModelError:
+            request.out.unlink(missing_ok=True)
+            part_of(request.out).unlink(missing_ok=True)
+            raise
+        if reply.error is not None:
+            raise ModelError(reply.error, hint=reply.hint)
+
+    def close(self) -> None:
+        """End the child at once; it holds nothing worth waiting for."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _exchange(self, request: Request) -> Reply:
+        process = self._started()
+        line = codec.dumps(Order(request)).encode() + b"\n"
+        try:
+            os.write(_fd(process.stdin), line)
+        except BrokenPipeError:
+            answer = b""
+        else:
+            answer = self._read_line(_fd(process.stdout), request)
+        if answer.endswith(b"\n"):
+            return codec.loads(Reply, answer, strict=True)
+        code = process.wait()
+        self.close()
+        raise ModelError(
+            f"the converter {_ended(code)} in step '{request.op}'{self._tail()}",
+            hint=_remedy(code),
+        )
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=child_environment(os.environ),
+                    bufsize=0,
+                    # Ctrl-C is the parent's to handle; it ends the child.
+                    start_new_session=True,
+                )
+        return self._process
+
+    def _read_line(self, descriptor: int, request: Request) -> bytes:
+        """Read up to a newline or the end of the pipe; end the child when the deadline passes."""
+        deadline_ns = self._clock.monotonic_ns() + ns_from_s(self._timeout_s)
+        line = b""
+        while not line.endswith(b"\n"):
+            left_s = s_from_ns(deadline_ns - self._clock.monotonic_ns())
+            ready = left_s > 0 and select.select([descriptor], [], [], left_s)[0]
+            if not ready:
+                self.close()
+                raise ModelError(
+                    f"the converter was stopped after {self._timeout_s:g} s in "
+                    f"step '{request.op}'{self._tail()}",
+                    hint="give it longer with --timeout S",
+                )
+            chunk = os.read(descriptor, 65_536)
+            if not chunk:
+                break
+            line += chunk
+        return line
+
+    def _tail(self) -> str:
+        return tail(self._log.read_text(encoding="utf-8", errors="replace"))
+
+
+def part_of(out: Path) -> Path:
+    """Name under which the child writes `out` before it is complete."""
+    return out.with_name(f"{out.name}.part")
+
+
+def child_environment(environment: os._Environ[str] | dict[str, str]) -> dict[str, str]:
+    """Environment of a converter child: quiet, on the CPU, the same on every run."""
+    kept = {k: v for k, v in environment.items() if k != "TF_USE_LEGACY_KERAS"}
+    return kept | {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "KERAS_BACKEND": "tensorflow",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        # oneDNN picks kernels by processor, whose rounding would reach folded constants.
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        # The log's last lines shall be about the failure.
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def tail(log: str) -> str:
+    """Last words of a converter as part of a sentence; empty when it printed nothing.
+
+    Where the log ends in a Python exception, that is from its name on; else the last lines.
+    """
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    raised = [i for i, line in enumerate(lines) if _RAISED.match(line)]
+    words = lines[raised[-1] :] if raised else lines[-_TAIL_LINES:]
+    text = _FOLDERS.sub("", " | ".join(words[:_TAIL_LINES]))
+    shown = text if len(text) <= _TAIL_CHARS else text[: _TAIL_CHARS - 3] + "..."
+    return f"; it printed: {shown}" if shown else ""
+
+
+def _ended(code: int) -> str:
+    if code >= 0:
+        return f"failed (exit code {code})"
+    name = signal.Signals(-code).name
+    return "was killed (SIGKILL)" if -code == signal.SIGKILL else f"crashed ({name})"
+
+
+def _remedy(code: int) -> str | None:
+    if -code == signal.SIGKILL:
+        return "the kernel does this when memory runs out: close other programs or add swap"
+    if code < 0:
+        return "recurrent Keras layers are known to crash it: build them with unroll=True"
+    return None
+
+
+def _fd(pipe: object) -> int:
+    number: int = pipe.fileno()  # type: ignore[attr-defined]
+    return number

@@ -1,0 +1,1 @@
+"""Plain values of the workstation: project file, recipe, reports. No third-party import."""

@@ -1,0 +1,167 @@
+"""The build report as values: what `build --json` prints and `build-report.json` holds.
+
+The keys are the fields, in their order; an absent key means that it does not apply.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+SCHEMA = 1
+
+ModelFormat = Literal["keras", "h5", "saved-model", "tflite"]
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """The model that went in.
+
+    Attributes:
+        version: of what came out; grows by one with each build whose model bytes differ.
+        sha256: of the source file, or of a SavedModel's files in the order of their names.
+    """
+
+    name: str
+    version: int
+    sha256: str
+    format: ModelFormat
+
+
+@dataclass(frozen=True, slots=True)
+class TargetArtefact:
+    """What was written for one target.
+
+    Attributes:
+        name: as the user gave the target.
+        file: name of the .tflite in the output folder.
+        bundle: name of the .gedge in the output folder.
+        sha256: of the bundle.
+    """
+
+    name: str
+    file: str
+    bundle: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Mean quality of a model over a set, higher is better.
+
+    Attributes:
+        metric: `accuracy`, `closeness`, or their `fidelity-...` to the float model where the set
+            has no labels.
+        value: 0..1.
+        low: lower end of the 95 % interval.
+        high: upper end of the 95 % interval.
+        n: samples.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model that was made and measured.
+
+    Attributes:
+        recipe: how it was made, such as `int8-tf-minmax`.
+        file: name of its .tflite; relative to the output folder where it was kept there.
+        params: weights and biases.
+        macs: multiply-accumulates of one inference.
+        zip_bytes: size after zlib level 9.
+        latency_us: median on the machine that built it, one thread; never the device's.
+    """
+
+    recipe: str
+    file: str
+    params: int
+    macs: int
+    size_bytes: int
+    zip_bytes: int
+    quality: Quality
+    latency_us: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Is the chosen model as good as the float one, on the same samples?
+
+    Attributes:
+        max_drop_pp: the allowed drop of quality in percentage points.
+        drop_pp: float minus chosen; positive is worse.
+        low_pp: lower end of the 95 % interval of the drop.
+        high_pp: upper end of the 95 % interval of the drop.
+        n: paired samples.
+        reference: what the chosen model was compared with.
+    """
+
+    max_drop_pp: float
+    drop_pp: float
+    low_pp: float
+    high_pp: float
+    n: int
+    verdict: Verdict
+    reference: Literal["float"] = "float"
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A layer that a step left alone, and why."""
+
+    layer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one step of the recipe changed."""
+
+    step: str
+    params_before: int
+    params_after: int
+    macs_before: int
+    macs_after: int
+    size_bytes_before: int
+    size_bytes_after: int
+    quality: Quality | None = None
+    skipped: tuple[Skip, ...] = ()
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """Everything that a build says of itself.
+
+    Attributes:
+        float_model: the float .tflite.
+        int8_baseline: the unchanged model's full int8 by the first quantizer of its kind.
+        chosen: the candidate that was shipped; its quality is pooled over the folds.
+        folds: how many models stand behind the qualities: 1, or one a fold where the evaluation
+            is cross-fitted (each model judged on samples that it was not trained on).
+        notes: what a reader of the figures has to know.
+        tools: version by package of what converted, quantized and ran the models.
+        record_sha256: of the build record in the bundle: this report without times, latencies,
+            host names and paths, so that another machine may come to the same one.
+    """
+
+    schema: int = field(default=SCHEMA, kw_only=True)
+    tool_version: str
+    seed: int
+    model: ModelRef
+    targets: tuple[TargetArtefact, ...]
+    float_model: Candidate = field(metadata={"key": "float"})
+    int8_baseline: Candidate
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    guard: Guard
+    steps: tuple[StepReport, ...]
+    wall_s: float
+    folds: int = 1
+    notes: tuple[str, ...] = ()
+    tools: dict[str, str] = field(default_factory=dict)
+    record_sha256: str | None = None

@@ -1,0 +1,1 @@
+"""Calibration, training and evaluation sets: .npz, image folder, .csv and Python hook."""

@@ -1,0 +1,73 @@
+"""Data sets from the user's own function, named `module:function`.
+
+The function takes no argument and returns `x`, `(x, y)`, a dict of arrays, or a tf.data set of
+such elements. The module is looked for in the working directory as well.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from green_edge.data.raw import Raw
+from green_edge_wire.errors import ConfigError
+from green_edge_wire.manifest import TensorSpec
+
+
+def read_hook(ref: str, specs: Sequence[TensorSpec]) -> Raw:
+    """Call the function and take its arrays. What the function itself raises is not caught.
+
+    Raises:
+        ConfigError: no such module or function, or it returned something else.
+    """
+    module_name, _, function_name = ref.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        hint = "the module is looked for in the working directory and the environment"
+        raise ConfigError(f"cannot import it: {error}", place=ref, hint=hint) from None
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise ConfigError(f"module {module_name} has no function {function_name!r}", place=ref)
+    result = function()
+    if hasattr(result, "as_numpy_iterator"):
+        return _join(ref, result.as_numpy_iterator(), specs)
+    return _raw(ref, result)
+
+
+def _raw(ref: str, value: Any) -> Raw:
+    if isinstance(value, tuple) and len(value) == 2:
+        return Raw(inputs=_inputs(ref, value[0]), y=np.asarray(value[1]))
+    inputs = _inputs(ref, value)
+    y = inputs.pop("y", None)
+    return Raw(inputs=inputs, y=y)
+
+
+def _inputs(ref: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {str(name): np.asarray(array) for name, array in value.items()}
+    array = np.asarray(value)
+    if array.dtype == object or array.ndim == 0:
+        hint = "return x, (x, y), a dict of arrays by input name, or a tf.data set"
+        raise ConfigError(f"it returned {type(value).__name__}", place=ref, hint=hint)
+    return {"x": array}
+
+
+def _join(ref: str, elements: Iterable[Any], specs: Sequence[TensorSpec]) -> Raw:
+    """Put the elements of a tf.data set together, whether it is batched or not."""
+    parts = [_raw(ref, element) for element in elements]
+    if not parts:
+        raise ConfigError("it is empty", place=ref)
+    first = next(iter(parts[0].inputs.values()))
+    batched = bool(specs) and first.ndim == len(specs[0].shape)
+    put = np.concatenate if batched else np.stack
+    labelled = [part.y for part in parts if part.y is not None]
+    return Raw(
+        inputs={name: put([part.inputs[name] for part in parts]) for name in parts[0].inputs},
+        y=put(labelled) if labelled else None,
+    )

@@ -1,0 +1,1 @@
+"""Quality with intervals, the accuracy guard, and latency on this machine."""

@@ -1,0 +1,48 @@
+"""The accuracy guard: a rule over scores of the float and the chosen model on the same samples."""
+
+import numpy as np
+
+from green_edge.core.report import Guard, Verdict
+from green_edge.evaluate.intervals import Interval, paired_t, tango
+from green_edge.evaluate.quality import Scores
+from green_edge_wire.errors import ModelError
+
+_PP = 100.0
+
+
+def guard(float_scores: Scores, chosen_scores: Scores, max_drop_pp: float) -> Guard:
+    """Judge the drop of quality from the float model to the chosen one.
+
+    Passes where the whole 95 % interval lies at or below `max_drop_pp`, fails where it lies above,
+    else the samples are too few to tell.
+
+    Raises:
+        ModelError: the scores are of other samples or another metric; a mistake of the caller.
+    """
+    drop = difference(float_scores, chosen_scores)
+    low_pp, high_pp = drop.low * _PP, drop.high * _PP
+    return Guard(
+        max_drop_pp=max_drop_pp,
+        drop_pp=drop.value * _PP,
+        low_pp=low_pp,
+        high_pp=high_pp,
+        n=len(float_scores.per_sample),
+        verdict=_verdict(low_pp, high_pp, max_drop_pp),
+    )
+
+
+def difference(first: Scores, second: Scores) -> Interval:
+    """Mean of `first - second` on the same samples, with its paired 95 % interval."""
+    if first.metric != second.metric or len(first.per_sample) != len(second.per_sample):
+        raise ModelError("scores of different samples or metrics cannot be compared")
+    if not (first.binary and second.binary):
+        return paired_t(first.per_sample, second.per_sample)
+    right, also = first.per_sample > 0.5, second.per_sample > 0.5
+    b, c = int(np.sum(right & ~also)), int(np.sum(~right & also))
+    return tango(b, c, len(right))
+
+
+def _verdict(low_pp: float, high_pp: float, max_drop_pp: float) -> Verdict:
+    if high_pp <= max_drop_pp:
+        return "pass"
+    return "fail" if low_pp > max_drop_pp else "inconclusive"

@@ -1,0 +1,153 @@
+"""95 % confidence intervals for shares, means, and differences on paired samples.
+
+Wilson (1927) for one share. Tango (1998), Statistics in Medicine 17:891-908, for the difference of
+two shares on the same samples: a score interval, so it keeps a width where no sample is judged
+differently, which is where the Wald interval and a bootstrap collapse to a point. Where a few are
+(some 3 to 10), the plain interval covers as little as 93 %; a continuity correction of half a
+sample brings that to 95 %. Student's t for means of graded scores.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Two-sided 95 % point of the normal distribution.
+Z = 1.959963984540054
+_BISECTIONS = 60
+_HALF_A_PAIR = 0.5
+# With fewer than this many pairs that differ at all, the mean of the differences is not near normal
+# and t alone would be too narrow.
+_SPARSE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(k: float, n: int) -> Interval:
+    """Score interval of a share: `k` of `n`.
+
+    Args:
+        k: successes; a sum of scores in 0..1 makes a wider interval than theirs, never a
+            narrower one, because no variable in 0..1 varies more than a binary one of its mean.
+        n: samples, at least 1.
+    """
+    share = k / n
+    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    spread = share * (1 - share) / n + Z * Z / (4 * n * n)
+    half = Z * math.sqrt(max(spread, 0.0)) / (1 + Z * Z / n)
+    low = 0.0 if k <= 0 else min(max(centre - half, 0.0), share)
+    high = 1.0 if k >= n else max(min(centre + half, 1.0), share)
+    return Interval(share, low, high)
+
+
+def tango(b: int, c: int, n: int, *, correction: float = _HALF_A_PAIR) -> Interval:
+    """Score interval of the difference of two paired shares, (b - c) / n.
+
+    Args:
+        b: pairs where the first alone is right.
+        c: pairs where the second alone is right.
+        n: all pairs, at least 1.
+        correction: for continuity, in pairs; 0 gives the published interval. Without a discordant
+            pair none is needed, and the ends are +-z^2 / (n + z^2).
+    """
+    difference = (b - c) / n
+    shift = correction if b + c else 0.0
+    return Interval(
+        difference,
+        _root(lambda d: _tango_score(b, c, n, d, -shift) - Z, -1.0, difference),
+        _root(lambda d: _tango_score(b, c, n, d, shift) + Z, difference, 1.0),
+    )
+
+
+def _tango_score(b: int, c: int, n: int, d: float, shift: float) -> float:
+    """Score statistic against the difference `d`; falls as `d` rises.
+
+    The second discordant share is the maximum-likelihood one under `d`: the larger root of
+    2n q^2 + (-b - c + (2n - b + c) d) q - c d (1 - d) = 0 (Tango 1998, formula 24).
+    """
+    linear = -b - c + (2 * n - b + c) * d
+    constant = -c * d * (1 - d)
+    q = (math.sqrt(max(linear * linear - 8 * n * constant, 0.0)) - linear) / (4 * n)
+    variance = n * (2 * q + d * (1 - d))
+    distance = b - c + shift - n * d
+    if variance <= 0:
+        return math.copysign(math.inf, distance) if distance else 0.0
+    return distance / math.sqrt(variance)
+
+
+def _root(f: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function crosses zero within [low, high]; an end where it does not."""
+    if f(low) <= 0:
+        return low
+    if f(high) >= 0:
+        return high
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if f(middle) > 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def mean_t(values: NDArray[np.float64]) -> Interval:
+    """Interval of the mean of scores in 0..1.
+
+    Scores that are all equal have no spread to judge by; they get Wilson's, which is as wide as
+    any scores of that mean may need.
+    """
+    n = len(values)
+    mean = float(np.mean(values))
+    spread = float(np.std(values, ddof=1)) if n > 1 else 0.0
+    if spread == 0.0:
+        return wilson(float(np.sum(values)), n)
+    half = t_quantile(n - 1) * spread / math.sqrt(n)
+    return Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0))
+
+
+def paired_t(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
+    """Interval of the mean of `first - second`, both in 0..1, on the same samples.
+
+    Where fewer than 20 pairs differ, it is at least as wide as Tango's without any discordant pair.
+    """
+    differences = first - second
+    n = len(differences)
+    mean = float(np.mean(differences))
+    spread = float(np.std(differences, ddof=1)) if n > 1 else 0.0
+    half = t_quantile(n - 1) * spread / math.sqrt(n) if n > 1 else 1.0
+    if int(np.count_nonzero(differences)) < _SPARSE:
+        half = max(half, Z * Z / (n + Z * Z))
+    return Interval(mean, max(mean - half, -1.0), min(mean + half, 1.0))
+
+
+def t_quantile(freedom: int) -> float:
+    """97.5 % point of Student's t.
+
+    A table up to 30 degrees of freedom; above, the expansion of Abramowitz and Stegun 26.7.5,
+    which is within 1e-5 there.
+    """
+    if freedom <= len(_T_TABLE):
+        return _T_TABLE[freedom - 1]
+    z = Z
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + math.fsum(term / float(freedom) ** i for i, term in enumerate(terms, 1))
+
+
+_T_TABLE: Sequence[float] = (
+    *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
+    *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860),
+    *(2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423),
+)

@@ -1,0 +1,106 @@
+"""Latency on this machine, and of no device: int8 may be slower here and faster on a board.
+
+Models are measured in turn, one run each, in an order drawn anew every round, so that whatever else
+the machine does meets them all alike. Timed is the inference with the copies of its inputs and
+outputs; pre- and post-processing are not.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from green_edge.data.dataset import Array
+from green_edge_agent.runtime import interpreter
+from green_edge_wire.clock import Clock, SystemClock
+from green_edge_wire.errors import ConfigError
+from green_edge_wire.manifest import TensorSpec
+from green_edge_wire.units import us_from_ns
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyStats:
+    """Latency of one inference, with exact percentiles."""
+
+    runs: int
+    mean_us: float
+    min_us: float
+    p5_us: float
+    p50_us: float
+    p95_us: float
+    p99_us: float
+    max_us: float
+
+
+def measure(
+    models: Mapping[str, bytes],
+    *,
+    runs: int = 100,
+    warm_up: int = 10,
+    seed: int = 0,
+    threads: int = 1,
+    clock: Clock | None = None,
+) -> dict[str, LatencyStats]:
+    """Measure models against each other.
+
+    Args:
+        models: content of a .tflite by name.
+        runs: timed runs of each.
+        warm_up: runs of each before, which are not timed.
+        seed: of the random inputs and of the order.
+        threads: of the runtime.
+        clock: of the durations.
+
+    Raises:
+        ModelError: a model cannot run.
+    """
+    if runs < 1 or warm_up < 0 or threads < 1:
+        raise ConfigError(f"cannot measure {runs} runs with {threads} threads")
+    clock = clock or SystemClock()
+    rng = np.random.default_rng(seed)
+    runners = {name: interpreter.load(data, threads=threads) for name, data in models.items()}
+    inputs = {name: random_inputs(r.inputs, rng) for name, r in runners.items()}
+    durations_ns: dict[str, list[int]] = {name: [] for name in models}
+    names = list(models)
+    for turn in range(warm_up + runs):
+        for index in rng.permutation(len(names)):
+            name = names[index]
+            start_ns = clock.monotonic_ns()
+            runners[name].invoke(inputs[name])
+            if turn >= warm_up:
+                durations_ns[name].append(clock.monotonic_ns() - start_ns)
+    return {name: stats(values) for name, values in durations_ns.items()}
+
+
+def stats(durations_ns: Sequence[int]) -> LatencyStats:
+    """Summary of some durations; percentiles interpolate linearly between neighbours."""
+    values = np.asarray(durations_ns, dtype=np.float64)
+    p5, p50, p95, p99 = np.percentile(values, (5, 50, 95, 99))
+    return LatencyStats(
+        runs=len(values),
+        mean_us=us_from_ns(float(np.mean(values))),
+        min_us=us_from_ns(float(np.min(values))),
+        p5_us=us_from_ns(float(p5)),
+        p50_us=us_from_ns(float(p50)),
+        p95_us=us_from_ns(float(p95)),
+        p99_us=us_from_ns(float(p99)),
+        max_us=us_from_ns(float(np.max(values))),
+    )
+
+
+def random_inputs(specs: Sequence[TensorSpec], rng: np.random.Generator) -> list[Array]:
+    """Random values in each input's type: -1..1 for floats, the whole range of 8-bit integers.
+
+    Wider integers are mostly indices into tables, where only small ones are sure to exist: 0 and 1.
+    """
+    return [_random(spec, rng) for spec in specs]
+
+
+def _random(spec: TensorSpec, rng: np.random.Generator) -> Array:
+    dtype = np.dtype(spec.dtype)
+    if dtype.kind == "f":
+        return rng.uniform(-1.0, 1.0, spec.shape).astype(dtype)
+    if dtype.itemsize > 1 or dtype.kind == "b":
+        return rng.integers(0, 2, spec.shape).astype(dtype)
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max, spec.shape, endpoint=True).astype(dtype)

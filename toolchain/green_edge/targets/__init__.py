@@ -1,0 +1,1 @@
+"""Boards that a model is built for, as facts in TOML files."""

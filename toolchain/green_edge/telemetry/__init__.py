@@ -1,0 +1,1 @@
+"""Telemetry on the workstation: collect, keep, merge, report."""

@@ -1,0 +1,124 @@
+"""One SQLite file opened twice: a connection that writes and one that reads beside it."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from green_edge.telemetry.sqlite.schema import bring_up_to_date
+from green_edge.telemetry.store import StoreError
+from green_edge_wire.errors import ConfigError
+
+_BUSY_TIMEOUT_S = 10.0
+# The log is cut back to this after a long reader let it grow.
+_LOG_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+class Database:
+    """Transactions on one file, safe to use from several threads; errors become StoreError.
+
+    A committed write survives the loss of power, because acknowledged records are deleted on the
+    devices.
+    """
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        if not create and not path.exists():
+            raise ConfigError(
+                f"no store at {path}", place="store", hint="'green-edge up' makes one and fills it"
+            )
+        self._path = path
+        self._write_lock = threading.RLock()
+        self._read_lock = threading.Lock()
+        self._depth = 0
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = _connect(path)
+            try:
+                self._prepare()
+                self._reader = _connect(path)
+            except BaseException:
+                self._writer.close()
+                raise
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction; inside of another one of the same thread, a part of it."""
+        with self._write_lock:
+            if self._depth:
+                yield self._writer
+                return
+            with self._translated(), _transaction(self._writer, "IMMEDIATE"):
+                self._depth = 1
+                try:
+                    yield self._writer
+                finally:
+                    self._depth = 0
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view of what is committed."""
+        with self._read_lock, self._translated(), _transaction(self._reader, "DEFERRED"):
+            yield self._reader
+
+    def close(self) -> None:
+        """Close both connections."""
+        with self._write_lock, self._read_lock:
+            self._reader.close()
+            self._writer.close()
+
+    def _prepare(self) -> None:
+        self._writer.execute("PRAGMA journal_mode = WAL")
+        self._writer.execute("PRAGMA synchronous = FULL")
+        self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
+        with _transaction(self._writer, "IMMEDIATE"):
+            bring_up_to_date(self._writer, where=str(self._path))
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        except OSError as error:
+            raise StoreError(f"store {self._path}: {error.strerror or error}") from error
+
+    def _explained(self, error: sqlite3.Error) -> StoreError | ConfigError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_NOTADB:
+            return ConfigError(
+                f"{self._path} is not an SQLite file",
+                place="store",
+                hint="name a file of its own for the store",
+            )
+        return StoreError(f"store {self._path}: {error}", hint=_REMEDIES.get(code))
+
+
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "free disk space; nothing that was acknowledged is lost",
+    sqlite3.SQLITE_IOERR: "check the disk; nothing that was acknowledged is lost",
+    sqlite3.SQLITE_BUSY: "another process holds it; try again",
+    sqlite3.SQLITE_READONLY: "give this user the right to write the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "give this user the right to write the file and its folder",
+    sqlite3.SQLITE_CORRUPT: "move the file away; devices send again what was not acknowledged",
+}
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Python's own transaction handling is off: every transaction is begun and ended in this file.
+    return sqlite3.connect(
+        path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, mode: str) -> Iterator[None]:
+    connection.execute(f"BEGIN {mode}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk makes SQLite roll back by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,164 @@
+"""What the store knows of each device: presence, equipment, state of its update, events."""
+
+import sqlite3
+from collections.abc import Iterable
+
+from green_edge.telemetry.presence import Presence, after_record, after_status, problems
+from green_edge.telemetry.store import DeviceRow, EventRow
+from green_edge_wire import codec
+from green_edge_wire.device import DeviceInfo, Reported, Status
+from green_edge_wire.telemetry import Event, Sample
+
+# Device, site, last seen, then presence, info and report as JSON where they are known.
+_Columns = tuple[str, str, int, str | None, str | None, str | None]
+
+_SEEN = """
+INSERT INTO device (device_id, site, last_seen_unix_ms) VALUES (?, ?, ?)
+ON CONFLICT (device_id) DO UPDATE SET site = excluded.site,
+  last_seen_unix_ms = max(last_seen_unix_ms, excluded.last_seen_unix_ms)
+"""
+
+_DESIRED = """
+SELECT d.device_id, r.bundle_sha256
+FROM rollout_device d JOIN rollout r ON r.id = d.rollout
+WHERE d.rollout = (SELECT max(n.rollout) FROM rollout_device n WHERE n.device_id = d.device_id)
+"""
+
+_EVENTS = """
+SELECT e.received_unix_ms, w.record
+FROM event e
+JOIN boot b ON b.id = e.boot
+JOIN raw w ON w.boot = e.boot AND w.seq = e.seq
+WHERE :device IS NULL OR b.device_id = :device
+ORDER BY e.received_unix_ms DESC, e.boot DESC, e.seq DESC LIMIT :limit
+"""
+
+
+def keep_seen(
+    connection: sqlite3.Connection, site: str, device_id: str, received_unix_ms: int
+) -> None:
+    """Note that something of a device arrived."""
+    connection.execute(_SEEN, (device_id, site, received_unix_ms))
+
+
+def keep_status(
+    connection: sqlite3.Connection, site: str, status: Status, received_unix_ms: int
+) -> None:
+    """Note a birth or last will."""
+    keep_seen(connection, site, status.device_id, received_unix_ms)
+    known = _presence(connection, status.device_id)
+    _keep_presence(connection, status.device_id, after_status(known, status, received_unix_ms))
+
+
+def keep_signs_of_life(
+    connection: sqlite3.Connection,
+    site: str,
+    records: Iterable[Sample | Event],
+    received_unix_ms: int,
+) -> None:
+    """Note the devices that records come from, and boots that live though they were replaced."""
+    before: dict[str, Presence | None] = {}
+    after: dict[str, Presence | None] = {}
+    for record in records:
+        device_id = record.device_id
+        if device_id not in before:
+            keep_seen(connection, site, device_id, received_unix_ms)
+            before[device_id] = after[device_id] = _presence(connection, device_id)
+        known = after[device_id]
+        if known is not None:
+            after[device_id] = after_record(known, record, received_unix_ms)
+    for device_id, known in after.items():
+        if known is not None and known != before[device_id]:
+            _keep_presence(connection, device_id, known)
+
+
+def keep_info(
+    connection: sqlite3.Connection, site: str, info: DeviceInfo, received_unix_ms: int
+) -> None:
+    """Note what a device is."""
+    keep_seen(connection, site, info.device_id, received_unix_ms)
+    connection.execute(
+        "UPDATE device SET info = ? WHERE device_id = ?", (codec.dumps(info), info.device_id)
+    )
+
+
+def keep_reported(
+    connection: sqlite3.Connection, site: str, reported: Reported, received_unix_ms: int
+) -> None:
+    """Note the state of a device's update."""
+    keep_seen(connection, site, reported.device_id, received_unix_ms)
+    connection.execute(
+        "UPDATE device SET reported = ? WHERE device_id = ?",
+        (codec.dumps(reported), reported.device_id),
+    )
+
+
+def read_devices(connection: sqlite3.Connection) -> tuple[DeviceRow, ...]:
+    """All devices, by id."""
+    desired = dict(connection.execute(_DESIRED).fetchall())
+    rows = connection.execute(
+        "SELECT device_id, site, last_seen_unix_ms, presence, info, reported"
+        " FROM device ORDER BY device_id"
+    )
+    return tuple(_row(columns, desired.get(columns[0])) for columns in rows)
+
+
+def read_events(
+    connection: sqlite3.Connection, device_id: str | None, limit: int
+) -> tuple[EventRow, ...]:
+    """Newest events first."""
+    rows = connection.execute(_EVENTS, {"device": device_id, "limit": limit})
+    return tuple(_event(received_unix_ms, record) for received_unix_ms, record in rows)
+
+
+def _event(received_unix_ms: int, record: str) -> EventRow:
+    event = codec.loads(Event, record, strict=False)
+    return EventRow(
+        device_id=event.device_id,
+        boot_id=event.boot_id,
+        seq=event.seq,
+        at_unix_ms=event.at_unix_ms,
+        received_unix_ms=received_unix_ms,
+        kind=event.kind,
+        message=event.message,
+        facts=event.facts,
+    )
+
+
+def _row(columns: _Columns, desired_sha256: str | None) -> DeviceRow:
+    device_id, site, last_seen_unix_ms, presence_json, info_json, reported_json = columns
+    presence = codec.loads(Presence, presence_json, strict=False) if presence_json else None
+    info = codec.loads(DeviceInfo, info_json, strict=False) if info_json else None
+    reported = codec.loads(Reported, reported_json, strict=False) if reported_json else None
+    slots = (reported.slots if reported else ()) or (info.slots if info else ())
+    told_sha256 = reported.desired_sha256 if reported else ""
+    return DeviceRow(
+        device_id=device_id,
+        site=site,
+        online=presence is not None and presence.online,
+        last_seen_unix_ms=last_seen_unix_ms,
+        board=info.board if info else "",
+        runtime=info.runtime if info else "",
+        agent_version=info.agent_version if info else "",
+        desired_sha256=desired_sha256 or told_sha256,
+        reported_sha256=reported.active_sha256 if reported else "",
+        state=reported.state if reported else None,
+        reason=reported.reason if reported else "",
+        slots=slots,
+        meters=info.meters if info else (),
+        problems=problems(presence, last_seen_unix_ms) if presence else (),
+    )
+
+
+def _presence(connection: sqlite3.Connection, device_id: str) -> Presence | None:
+    (text,) = connection.execute(
+        "SELECT presence FROM device WHERE device_id = ?", (device_id,)
+    ).fetchone()
+    return codec.loads(Presence, text, strict=False) if text else None
+
+
+def _keep_presence(connection: sqlite3.Connection, device_id: str, presence: Presence) -> None:
+    connection.execute(
+        "UPDATE device SET presence = ? WHERE device_id = ?",
+        (codec.dumps(presence), device_id),
+    )

@@ -1,0 +1,1 @@
+"""A .tflite file as values: operations, tensors, multiply-accumulates and bytes. No TensorFlow."""
