@@ -106,15 +106,20 @@ class InferenceLoop:
         self._failing = False
 
     def _run(self) -> None:
+        told = False
         while not self._stop.is_set():
             self._run_actions()
             request = self._next_request()
             if request is not None:
                 self._serve(request)
-            elif self._source is not None and self._source.ended and self._source.answers:
+            elif self._is_over() and not told:
+                told = True
                 self._ended()
-                self._source = None
         self._run_actions()
+
+    def _is_over(self) -> bool:
+        """Whether a stream of requests has ended; the end of a file leaves the service running."""
+        return self._source is not None and self._source.ended and self._source.answers
 
     def _run_actions(self) -> None:
         while not self._actions.empty():

@@ -115,10 +115,10 @@ class Journal:
         return True
 
     def _checkpoint(self) -> None:
+        gap_ns = self._clock.monotonic_ns() - self._committed_ns
+        bound_ms = round(ms_from_ns(max(self._longest_ns, gap_ns)))
         try:
-            self._spool.checkpoint(
-                self._windows.peek(), bound_ms=round(ms_from_ns(self._longest_ns))
-            )
+            self._spool.checkpoint(self._windows.peek(), bound_ms=bound_ms)
         except DeviceError as error:
             self._complain(error)
         else:

@@ -136,7 +136,7 @@ class Event:
     """Something that happened on a device, in the same sequence as its samples.
 
     Attributes:
-        kind: what sort of thing.
+        kind: an `EventKind`, or a word that a newer agent knows.
         message: one line for a person.
         at_unix_ms: on the device's wall clock.
         facts: figures and names for programs, such as `bound_ms` of an `unclean-end`.
@@ -146,7 +146,7 @@ class Event:
     boot_id: str
     seq: int
     at_unix_ms: int
-    kind: EventKind
+    kind: str
     message: str
     facts: dict[str, str | int] = field(default_factory=dict)
     first_kept_seq: int = 1

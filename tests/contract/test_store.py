@@ -17,6 +17,7 @@ from green_edge.telemetry.store import (
 )
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.telemetry import Event, Sample
+from support.memory_store import MemoryStore
 from support.records import (
     ARTEFACT_A,
     ARTEFACT_B,
@@ -36,9 +37,12 @@ NOW_UNIX_MS = T0_UNIX_MS + 3_600_000
 Opener = Callable[[], Store]
 
 
-@pytest.fixture(params=["sqlite"])
-def opener(tmp_path: Path) -> Opener:
+@pytest.fixture(params=["sqlite", "memory"])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     """Open the same store, as another process would."""
+    if request.param == "memory":
+        memory = MemoryStore()
+        return lambda: memory
     return lambda: open_store(f"sqlite://{tmp_path}/fleet.db")
 
 
@@ -341,6 +345,21 @@ def test_two_boots_that_take_turns_are_reported_as_two_agents(store: Store) -> N
     for turn, boot_id in enumerate([BOOT_A, BOOT_B, BOOT_A]):
         at = NOW_UNIX_MS + turn * 1_000
         store.put_status("home", status(boot_id=boot_id, at_unix_ms=at), at)
+    (problem,) = store.devices()[0].problems
+    assert "two agents use this id" in problem
+
+
+def test_fresh_records_of_a_boot_that_was_replaced_are_reported_as_two_agents(
+    store: Store,
+) -> None:
+    later_unix_ms = NOW_UNIX_MS + 120_000
+    store.put_status("home", status(boot_id=BOOT_A), NOW_UNIX_MS)
+    store.put_status("home", status(boot_id=BOOT_B), NOW_UNIX_MS + 1_000)
+    replayed = Steady(boot_id=BOOT_A).window(1)
+    store.commit([replayed], site="home", received_unix_ms=later_unix_ms)
+    assert store.devices()[0].problems == ()
+    fresh = sample(2, boot_id=BOOT_A, ended_at_unix_ms=later_unix_ms)
+    store.commit([fresh], site="home", received_unix_ms=later_unix_ms)
     (problem,) = store.devices()[0].problems
     assert "two agents use this id" in problem
 

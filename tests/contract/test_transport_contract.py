@@ -171,21 +171,5 @@ def test_a_clean_stop_says_farewell_and_leaves_no_will(net: Net, connect: Connec
     assert ("ge/v1/home/pi/status", b"will") not in heard(got)
 
 
-def test_a_handler_that_fails_does_not_end_the_connection(net: Net, connect: Connect) -> None:
-    if isinstance(net, MemoryNet):
-        pytest.skip("handlers run in the publisher's own thread in memory: it would see the error")
-    got: list[Message] = []
-
-    def clumsy(message: Message) -> None:
-        got.append(message)
-        raise ValueError(message.topic)
-
-    client = connect("clumsy")
-    client.subscribe("ge/v1/home/pi/ack", clumsy)
-    wait_until(lambda: client.publish(Message("ge/v1/home/pi/ack", b"1")) and bool(got))
-    before = len(got)
-    wait_until(lambda: client.publish(Message("ge/v1/home/pi/ack", b"2")) and len(got) > before)
-
-
 def _sent(client: Transport, message: Message) -> None:
     assert client.publish(message)

@@ -169,7 +169,7 @@ def test_a_page_that_lost_its_host_says_so_and_reconnects(
         chromium.open(url)
         chromium.wait_for(lambda: chromium.count('#link[data-state="live"]') == 1, "live")
         port = urlsplit(url).port
-    chromium.wait_for(lambda: "connection lost" in chromium.text("#link"), "the loss is told")
+    chromium.wait_for(lambda: "connection lost" in chromium.text("#link span"), "the loss is told")
     assert "W" in cell(chromium, "pi-kitchen", "Power")
     device.idle_uw = 8_000_000
     device.report(store, CLOCK.unix_ms())
@@ -201,7 +201,7 @@ def test_text_stands_out_from_its_ground(browser: Browser, url: str, *, dark: bo
     browser.open(url)
     colours = browser.run(
         "const style = getComputedStyle(document.documentElement);"
-        "return ['--paper', '--ink', '--quiet', '--green', '--bad', '--second', '--bad-wash']"
+        "return ['--paper', '--ink', '--quiet', '--green', '--bad', '--bad-wash']"
         ".map((name) => style.getPropertyValue(name).trim())"
     )
     paper, *inks, wash = [_luminance(colour) for colour in colours]

@@ -1,5 +1,6 @@
 """A store in memory: the contract of `green_edge.telemetry.store.Store` without a file."""
 
+import copy
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -55,7 +56,12 @@ class MemoryStore:
     @contextmanager
     def batch(self) -> Iterator[None]:
         with self._lock:
-            yield
+            before = copy.deepcopy((self._devices, self._boots, self._counters, self._rollouts))
+            try:
+                yield
+            except BaseException:
+                self._devices, self._boots, self._counters, self._rollouts = before
+                raise
 
     def commit(
         self, records: Sequence[Sample | Event], *, site: str, received_unix_ms: int
@@ -117,6 +123,8 @@ class MemoryStore:
     def series(
         self, device_id: str, *, since_unix_ms: int, until_unix_ms: int, points: int = 300
     ) -> tuple[Point, ...]:
+        if points < 1 or until_unix_ms <= since_unix_ms:
+            raise ConfigError("a series needs a step and a time to cover", place="points")
         span = until_unix_ms - since_unix_ms
         steps: dict[int, list[Sample]] = defaultdict(list)
         for at, sample in self._samples(device_id):
@@ -153,7 +161,7 @@ class MemoryStore:
     def create_rollout(self, rollout: Rollout) -> None:
         with self._lock:
             if rollout.rollout_id in self._rollouts:
-                raise ConfigError(f"rollout {rollout.rollout_id} exists")
+                raise ConfigError(f"rollout {rollout.rollout_id!r} is there already")
             self._rollouts[rollout.rollout_id] = rollout
 
     def rollout(self, rollout_id: str) -> Rollout | None:
@@ -175,7 +183,10 @@ class MemoryStore:
 
     def set_rollout_device(self, rollout_id: str, device: RolloutDevice) -> None:
         with self._lock:
-            rollout = self._rollouts[rollout_id]
+            rollout = self._rollouts.get(rollout_id)
+            known = {d.device_id for d in rollout.devices} if rollout else set()
+            if rollout is None or device.device_id not in known:
+                raise ConfigError(f"rollout {rollout_id!r} has no device {device.device_id!r}")
             kept = (device if d.device_id == device.device_id else d for d in rollout.devices)
             self._rollouts[rollout_id] = replace(rollout, devices=tuple(kept))
 

@@ -88,7 +88,7 @@ class SimulatedDevice:
             self.boot_id,
             self._seq,
             unix_ms,
-            kind,  # type: ignore[arg-type]
+            kind,
             message,
             facts,
         )

@@ -10,6 +10,7 @@
     lstm.keras  a recurrent layer, which crashes the TF converter's int8 mode
 """
 
+import importlib
 import json
 import subprocess
 import sys
@@ -64,8 +65,7 @@ def main(folder: Path) -> None:
 
 
 def _as_keras_2_wrote_it(path: Path) -> None:
-    import h5py  # noqa: PLC0415 - comes with TensorFlow
-
+    h5py = importlib.import_module("h5py")  # comes with TensorFlow, without types
     with h5py.File(path, "r+") as file:
         config = json.loads(file.attrs["model_config"])
         for layer in config["config"]["layers"]:

@@ -85,7 +85,7 @@ def test_a_password_file_gives_the_password_and_never_shows_in_a_repr(tmp_path: 
     assert (url.username, url.password) == ("me", "s3cret")
     assert "s3cret" not in repr(url)
     (tmp_path / "secret").unlink()
-    with pytest.raises(ConfigError, match="broker.password_file: cannot read"):
+    with pytest.raises(ConfigError, match=r"broker\.password_file: cannot read"):
         config.broker_url()
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tiny_models import tiny_float_conv, tiny_float_dense
 
 from green_edge.convert import samples
 from green_edge.convert.formats import open_source
 from green_edge.convert.signature import names
 from green_edge_wire.errors import ModelError
+from support.tiny_models import tiny_float_conv, tiny_float_dense
 
 
 def test_a_model_is_recognized_by_its_content_whatever_it_is_called(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.clock import ManualClock
 
 from green_edge.convert.protocol import QuantizeFloat
 from green_edge.convert.worker import Worker, child_environment, part_of, tail
 from green_edge_wire.errors import ModelError
+from support.clock import ManualClock
 
 ANSWER = "import sys\nfor line in sys.stdin: {}\n"
 
@@ -78,9 +78,9 @@ def test_a_child_that_hangs_is_stopped_at_the_deadline_and_its_half_file_removed
 
 def test_a_deadline_that_has_passed_is_noticed_without_waiting(tmp_path: Path) -> None:
     command = (sys.executable, "-c", "import time; time.sleep(60)")
-    with Worker(tmp_path, timeout_s=0.0, command=command, clock=ManualClock()) as child:
-        with pytest.raises(ModelError, match="stopped after 0 s"):
-            child.ask(request(tmp_path))
+    child = Worker(tmp_path, timeout_s=0.0, command=command, clock=ManualClock())
+    with child, pytest.raises(ModelError, match="stopped after 0 s"):
+        child.ask(request(tmp_path))
 
 
 def test_a_worker_whose_child_died_starts_another(tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ def test_the_rate_is_taken_between_the_ends_of_the_first_and_the_last_window() -
     assert card().rate_hz.value == 10.0
 
 
+def test_missing_windows_do_not_thin_the_rate_out() -> None:
+    late = (point(50), point(45), point(40), point(10), point(5), point(0))
+    assert card(points=late).rate_hz.value == 10.0
+
+
 def test_one_window_is_too_few_for_a_rate() -> None:
     rate = card(points=(point(3),)).rate_hz
     assert rate.value is None

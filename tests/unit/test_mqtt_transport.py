@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from green_edge_agent.transport.contract import Message
 from green_edge_agent.transport.mqtt import MqttTransport, check_broker
 from green_edge_agent.transport.url import BrokerUrl, parse_broker_url
 from green_edge_wire.errors import ConfigError, TransportError
@@ -53,6 +54,24 @@ def test_mqtt_5_is_spoken_where_it_is_asked_for(tmp_path: Path) -> None:
         connected = threading.Event()
         client.start(will=None, on_connect=connected.set)
         wait_until(connected.is_set)
+        client.stop()
+
+
+@pytest.mark.broker
+def test_a_handler_that_fails_does_not_end_the_connection(tmp_path: Path) -> None:
+    with running_broker("mosquitto", tmp_path) as broker:
+        client = MqttTransport(parse_broker_url(broker.url), "clumsy")
+        got: list[Message] = []
+
+        def clumsy(message: Message) -> None:
+            got.append(message)
+            raise ValueError(message.topic)
+
+        client.subscribe("ge/v1/home/pi/ack", clumsy)
+        client.start(will=None, on_connect=lambda: None)
+        wait_until(lambda: client.publish(Message("ge/v1/home/pi/ack", b"1")) and bool(got))
+        before = len(got)
+        wait_until(lambda: client.publish(Message("ge/v1/home/pi/ack", b"2")) and len(got) > before)
         client.stop()
 
 

@@ -99,7 +99,8 @@ def npz_items(path: Path) -> list[Item]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files if name != _LABELS}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+    # TypeError: a lone .npy under this name loads as an array, which is no context.
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
         raise ConfigError(
             f"cannot read {path}: {error}",
             place=_PLACE,

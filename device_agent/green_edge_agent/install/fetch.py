@@ -70,19 +70,25 @@ def fetch(wanted: Wanted, part: Path, *, stopped: Callable[[], bool] = lambda: F
 
 
 def _fetch_from(url: str, wanted: Wanted, part: Path, stopped: Callable[[], bool]) -> None:
-    """One address: go on while attempts bring something, give up after some that do not."""
-    fruitless = 0
+    """One address: go on while attempts come further than all before, give up after some others."""
+    furthest_bytes, fruitless = _size(part), 0
     while True:
-        before_bytes = _size(part)
+        offset = _size(part)
         try:
             _stream(url, wanted, part, stopped)
-            _check_digest(url, wanted, part)
         except TransportError:
-            fruitless = 0 if _size(part) > before_bytes else fruitless + 1
+            fruitless = 0 if _size(part) > furthest_bytes else fruitless + 1
+            furthest_bytes = max(furthest_bytes, _size(part))
             if fruitless >= _TRIES_PER_URL:
                 raise
-        else:
+            continue
+        if _digest(part) == wanted.sha256:
             return
+        # Not the artefact's fault, for this is another file: it is fetched anew, not quarantined.
+        # Once more only if its beginning came from an earlier attempt.
+        part.unlink()
+        if not offset:
+            raise TransportError(f"{url} gave a file of another digest")
 
 
 def _stream(url: str, wanted: Wanted, part: Path, stopped: Callable[[], bool]) -> None:
@@ -164,15 +170,12 @@ def _write(descriptor: int, chunk: bytes) -> None:
         ) from error
 
 
-def _check_digest(url: str, wanted: Wanted, part: Path) -> None:
+def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    with part.open("rb") as stream:
+    with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
-    if digest.hexdigest() != wanted.sha256:
-        # Not the artefact's fault: it is another file. So it is fetched anew, not quarantined.
-        part.unlink()
-        raise TransportError(f"{url} gave a file of another digest")
+    return digest.hexdigest()
 
 
 def _size(path: Path) -> int:

@@ -1,7 +1,7 @@
 """Figures of a build as the records of its report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 
 from green_edge.build.measure import Judged, Verdicts
@@ -9,7 +9,7 @@ from green_edge.build.options import BuildOptions
 from green_edge.build.plan import Plan, candidate_name
 from green_edge.build.subject import RECIPE_NAMES, Subject
 from green_edge.core.recipe import Quantizer
-from green_edge.core.report import Candidate, ModelRef, Skip, StepReport
+from green_edge.core.report import Candidate, ModelRef, Quality, Skip, StepReport
 from green_edge.evaluate.quality import quality
 from green_edge.tflite.model import TfliteModel
 from green_edge.tflite.read import read
@@ -58,10 +58,17 @@ def candidates(
             macs=facts.macs,
             size_bytes=facts.size_bytes,
             zip_bytes=facts.zip_bytes,
-            quality=quality(judged.scores),
+            quality=_quality(recipe, judged),
             latency_us=latency_us.get(recipe),
         )
     return records
+
+
+def _quality(recipe: str, judged: Judged) -> Quality:
+    found = quality(judged.scores)
+    # The float model agrees with itself by definition, which no interval can blur.
+    by_definition = recipe == FLOAT and found.metric.startswith("fidelity")
+    return replace(found, low=found.value, high=found.value) if by_definition else found
 
 
 def quantize_step(

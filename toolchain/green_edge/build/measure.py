@@ -65,7 +65,8 @@ def judge(
         tell: told of each step.
 
     Raises:
-        ModelError: the float model cannot be run or gives NaN, or the subjects' outputs differ in shape.
+        ModelError: the float model cannot be run or gives NaN, or the folds are scored by
+            different metrics.
     """
     tell("judging the float model")
     references = [outputs_of(s.float_model.content, s.sets.evaluation, s) for s in subjects]

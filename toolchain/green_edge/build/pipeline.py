@@ -19,6 +19,7 @@ from green_edge.build.plan import (
     make_plan,
     tflite_name,
 )
+from green_edge.build.quiet import greet_unheard
 from green_edge.build.record import record_of
 from green_edge.build.subject import RECIPE_NAMES, Subject
 from green_edge.build.subjects import Job, Steps, make_subjects
@@ -102,6 +103,7 @@ def build(
 def _choose(job: Job, clock: Clock, start_ns: int) -> _Result:
     main, judges = make_subjects(job)
     quantizing_s = s_from_ns(clock.monotonic_ns() - start_ns)
+    greet_unheard(main.float_model.content)
     verdicts = judge(main, judges, job.plan.quantizers, job.options.labels, job.tell)
     assemble.need_one(verdicts)
     sizes = {quantizer: len(content) for quantizer, content in main.candidates.items()}

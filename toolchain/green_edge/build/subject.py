@@ -17,7 +17,7 @@ from green_edge_agent.runtime.processing import finish, prepare
 from green_edge_wire.errors import ConfigError, ModelError
 from green_edge_wire.manifest import Pipeline, TensorSpec
 
-RECIPE_NAMES: Mapping[Quantizer, str] = {"tf": "int8-tf-minmax", "aeq": "int8-aeq"}
+RECIPE_NAMES: Mapping[Quantizer, str] = {"tf": "int8-tf-minmax", "aeq": "int8-aeq-minmax"}
 
 
 @dataclass(frozen=True, slots=True)

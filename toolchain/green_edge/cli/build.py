@@ -1,20 +1,17 @@
 """`green-edge build`: quantize a model for its targets, under an accuracy guard."""
 
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
 
-from green_edge.build import words
-from green_edge.build.options import BuildOptions
 from green_edge.build.outcome import check_guard
 from green_edge.build.pipeline import build
-from green_edge.build.plan import REPORT_HTML, PlanSummary, make_plan, summarize
+from green_edge.build.plan import PlanSummary, make_plan, summarize
 from green_edge.build.request import DEFAULT_TIMEOUT_S, Request, options_of
 from green_edge.bundle.keys import SigningKey, ensure_signer
 from green_edge.cli import render
-from green_edge.core.report import BuildReport
+from green_edge.cli.summaries import build_summary
 
 _FILE = click.Path(path_type=Path)
 
@@ -68,7 +65,7 @@ def command(*, key: str | None, dry_run: bool, as_json: bool, **given: Any) -> N
     if as_json:
         render.document(report)
     else:
-        render.text(_report(options, report))
+        render.text(build_summary(options.out, report))
     check_guard(report)
 
 
@@ -83,38 +80,3 @@ def _plan(summary: PlanSummary) -> str:
         f"{summary.name}: {summary.model} ({summary.format}) for {', '.join(summary.targets)}\n"
         f"{steps}\ninto {summary.out}:\n{files}"
     )
-
-
-def _report(options: BuildOptions, report: BuildReport) -> str:
-    title = words.metric(report.chosen.quality.metric).title.lower()
-    rows = [
-        [
-            ("* " if c.recipe == report.chosen.recipe else "  ") + c.recipe,
-            words.percent(c.quality.value),
-            words.interval(c.quality),
-            words.size(c.size_bytes),
-            words.size(c.zip_bytes),
-            words.latency(c.latency_us),
-        ]
-        for c in words.rows(report)
-    ]
-    headers = ["  model", "quality", "95 % interval", "size", "zipped", "latency here"]
-    float_model = report.float_model
-    legend = (
-        f"* shipped. Quality: {title}, {words.count(report.guard.n)} samples. Latency: on this "
-        "machine, not on a board."
-    )
-    notes = "\n".join(_paragraph(words.sentence(note)) for note in report.notes)
-    bundles = "\n".join(f"  {options.out / target.bundle}" for target in report.targets)
-    return (
-        f"{report.model.name} version {report.model.version}: {words.count(float_model.macs)} MACs,"
-        f" {words.count(float_model.params)} parameters\n\n"
-        f"{render.table(headers, rows, right='lrrrrr')}\n"
-        f"{_paragraph(legend)}\n\n"
-        f"guard: {report.guard.verdict}\n{_paragraph(words.guard_sentence(report.guard))}\n"
-        f"samples:\n{notes}\nbundles:\n{bundles}\nreport: {options.out / REPORT_HTML}"
-    )
-
-
-def _paragraph(sentences: str) -> str:
-    return textwrap.fill(sentences, width=80, initial_indent="  ", subsequent_indent="  ")

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from green_edge.cli import render
 from green_edge.cli.fleet_options import fleet_options
-from green_edge.cli.signals import stop_event
+from green_edge.cli.signals import EndSignal
 from green_edge.dashboard.app import create_app
 from green_edge.fleet.access import OPERATOR
 from green_edge.fleet.http import HttpServer, RequireToken
@@ -41,10 +41,9 @@ def command(*, host: str, port: int, options: Options) -> None:
 
     'green-edge up' serves it as well. Beyond this machine it asks for the operator's token.
     """
-    stop = stop_event()
     settings = load_settings(options)
     listener = bind(host, port, what="the dashboard", option="--port")
-    with listener, closing(open_store(settings.store.value)) as store:
+    with EndSignal() as end, listener, closing(open_store(settings.store.value)) as store:
         app: ASGIApp = create_app(store, clock=SystemClock())
         if not is_loopback(host):
             token = _token(settings)
@@ -53,7 +52,7 @@ def command(*, host: str, port: int, options: Options) -> None:
         url = f"http://{url_host(advertised(host))}:{port_of(listener)}"
         with HttpServer(app, listener):
             render.say(f"dashboard  {url}")
-            stop.wait()
+            end.wait()
     render.say("stopped")
 
 

@@ -92,8 +92,12 @@ def train(folder: Path, model: ReferenceModel, out: Path, progress: Progress) ->
             arguments, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
         )
         with child:
-            for line in child.stdout or ():
-                progress(f"training: {line.strip()}")
+            try:
+                for line in child.stdout or ():
+                    progress(f"training: {line.strip()}")
+            except BaseException:
+                child.kill()
+                raise
     if child.returncode:
         tail = " / ".join(log.read_text().strip().splitlines()[-2:])
         raise GreenEdgeError(f"{script.name} failed: {tail}", hint=f"all it said is in {log}")

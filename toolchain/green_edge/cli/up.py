@@ -9,7 +9,7 @@ from green_edge.bundle.keys import ensure_signer
 from green_edge.cli import render
 from green_edge.cli.fleet_options import fleet_options
 from green_edge.cli.service import DEFAULT_PORT, FleetService, ServicePlan
-from green_edge.cli.signals import stop_event
+from green_edge.cli.signals import EndSignal
 from green_edge.fleet.access import OPERATOR
 from green_edge.fleet.engines import KindWish
 from green_edge.fleet.ports import is_loopback
@@ -91,7 +91,6 @@ def command(  # noqa: PLR0913 - one parameter an option
     Everything listens on this machine alone unless --host says otherwise, and nothing is anonymous:
     each device gets a password of its own. Ends on Ctrl-C or SIGTERM and leaves nothing running.
     """
-    stop = stop_event()
     settings = load_settings(options)
     plan = ServicePlan(
         state=settings.state,
@@ -106,12 +105,12 @@ def command(  # noqa: PLR0913 - one parameter an option
         token=os.environ.get("GREEN_EDGE_TOKEN"),
     )
     trusted = ensure_signer(key, made=lambda _key, path: render.say(f"made a signing key: {path}"))
-    with FleetService(plan, clock=SystemClock(), say=render.say) as service:
+    with EndSignal() as end, FleetService(plan, clock=SystemClock(), say=render.say) as service:
         document = _document(service, devices, trusted.public.text)
         _show(document, service, as_json=as_json)
         if not is_loopback(host):
             render.say(f"the dashboard asks for a log-in: {OPERATOR}, {service.run.token}")
-        stop.wait()
+        end.wait()
         render.say("stopping")
     render.say("stopped")
 

@@ -1,5 +1,6 @@
 """`green-edge watch`: the devices' last minute, drawn anew in the terminal."""
 
+import shutil
 import sys
 from contextlib import closing
 
@@ -7,7 +8,7 @@ import click
 
 from green_edge.cli import render
 from green_edge.cli.fleet_options import fleet_options
-from green_edge.cli.signals import stop_event
+from green_edge.cli.signals import EndSignal
 from green_edge.fleet.settings import Options, load_settings
 from green_edge.telemetry import live, moments
 from green_edge.telemetry.live import Live
@@ -47,14 +48,14 @@ def command(
         if as_json:
             render.document(live.look(store, clock.unix_ms(), device))
             return
-        stop = stop_event()
         show = _Screen() if sys.stdout.isatty() else _Lines()
         looks = 0
-        while not stop.is_set():
-            show(live.look(store, clock.unix_ms(), device))
-            looks += 1
-            if looks == times or stop.wait(period_s):
-                break
+        with EndSignal() as ended:
+            while True:
+                show(live.look(store, clock.unix_ms(), device))
+                looks += 1
+                if looks == times or ended.wait(period_s):
+                    break
 
 
 class _Screen:
@@ -64,7 +65,8 @@ class _Screen:
         self._first = True
 
     def __call__(self, seen: Live) -> None:
-        lines = [moments.show_moment(seen.at_unix_ms), "", *_table(seen), *_problems(seen)]
+        moment = moments.show_moment(seen.at_unix_ms, seconds=True)
+        lines = _cut([moment, "", *_table(seen), *_problems(seen)])
         begin = _CLEAR_SCREEN + _HOME if self._first else _HOME
         self._first = False
         render.text(begin + "".join(f"{line}{_CLEAR_LINE_END}\n" for line in lines) + _CLEAR_BELOW)
@@ -82,6 +84,13 @@ class _Lines:
             if line not in self._before:
                 render.text(line)
         self._before = set(lines)
+
+
+def _cut(lines: list[str]) -> list[str]:
+    """Lines that the terminal can show: a longer screen would scroll with every look."""
+    room = max(shutil.get_terminal_size().lines - 3, 5)
+    left = len(lines) - room
+    return lines if left <= 0 else [*lines[:room], f"and {left} lines more"]
 
 
 def _table(seen: Live) -> list[str]:

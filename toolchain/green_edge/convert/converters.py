@@ -42,8 +42,8 @@ class Converters:
         trace: TracebackType | None,
     ) -> None:
         """End the children."""
-        self._tensorflow.close()
-        self._quantizer.close()
+        for worker in (self._tensorflow, self._quantizer):
+            worker.close(at_once=error is not None)
 
     def to_float(self, source: Source) -> bytes:
         """Float .tflite of a model, batch 1; a .tflite is taken as it is.

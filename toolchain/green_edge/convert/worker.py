@@ -24,6 +24,7 @@ from green_edge_wire.units import ns_from_s, s_from_ns
 
 CHILD = (sys.executable, "-m", "green_edge.convert.child")
 
+_LAST_WAIT_S = 5.0
 _TAIL_LINES = 3
 _TAIL_CHARS = 400
 # The last line of a Python traceback: `package.module.SomeError: what happened`.
@@ -66,8 +67,8 @@ class Worker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the child."""
-        self.close()
+        """End the child, at once when something went wrong."""
+        self.close(at_once=error is not None)
 
     def ask(self, request: Request) -> None:
         """Have the child fulfil a request; its `out` exists when this returns.
@@ -85,16 +86,19 @@ class Worker:
         if reply.error is not None:
             raise ModelError(reply.error, hint=reply.hint)
 
-    def close(self) -> None:
-        """End the child at once; it holds nothing worth waiting for."""
+    def close(self, *, at_once: bool = False) -> None:
+        """End the child; one that is idle ends by itself when its standard input does."""
         process, self._process = self._process, None
         if process is None:
             return
-        process.kill()
-        process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
+        try:
+            process.wait(0 if at_once else _LAST_WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def _exchange(self, request: Request) -> Reply:
         process = self._started()
@@ -122,7 +126,8 @@ class Worker:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=child_environment(os.environ),
+                    # What a child leaves behind when it is killed goes with the folder.
+                    env=child_environment(os.environ) | {"TMPDIR": str(self._log.parent)},
                     bufsize=0,
                     # Ctrl-C is the parent's to handle; it ends the child.
                     start_new_session=True,
@@ -137,7 +142,7 @@ class Worker:
             left_s = s_from_ns(deadline_ns - self._clock.monotonic_ns())
             ready = left_s > 0 and select.select([descriptor], [], [], left_s)[0]
             if not ready:
-                self.close()
+                self.close(at_once=True)
                 raise ModelError(
                     f"the converter was stopped after {self._timeout_s:g} s in "
                     f"step '{request.op}'{self._tail()}",

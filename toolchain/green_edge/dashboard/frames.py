@@ -6,6 +6,8 @@ different meters, kinds or boundaries stay in separate cells and are never added
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 from typing import Literal
 
 from green_edge.telemetry.store import DeviceRow, EventRow, Figure, Point
@@ -16,6 +18,8 @@ LIVE_SPAN_MS = 60_000
 TRACE_SPAN_MS = 300_000
 # Steps far shorter than a reporting window, so that a step holds one window and tells its moment.
 TRACE_STEP_MS = 100
+# Times the usual distance of two windows from which on one between them is missing.
+_MISSING_WINDOWS = 1.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,16 +219,22 @@ def card_of(row: DeviceRow, recent: Recent, now_unix_ms: int) -> Card:
 
 
 def rate(points: Sequence[Point]) -> Reading:
-    """Inferences a second between the first and the last of some windows.
+    """Inferences a second over the windows that arrived.
 
-    The first window's own inferences lie before its end, hence outside of that span.
+    A window spans the time since the one before it. Where that is much longer than usual, windows
+    are missing and what was done in them is not known, so they count on neither side.
     """
-    counts = {point.t_unix_ms: point.inferences for point in points}
-    if len(counts) < 2:
+    pairs = list(pairwise(points))
+    if not pairs:
         return Reading(why="two windows of telemetry are needed for a rate")
-    first, last = min(counts), max(counts)
-    after_first = sum(n for t, n in counts.items() if t > first)
-    return Reading(after_first * units.MS_PER_S / (last - first))
+    spans_ms = [after.t_unix_ms - before.t_unix_ms for before, after in pairs]
+    longest_ms = _MISSING_WINDOWS * median(spans_ms)
+    whole = [
+        (span_ms, after.inferences)
+        for span_ms, (_, after) in zip(spans_ms, pairs, strict=True)
+        if span_ms <= longest_ms
+    ]
+    return Reading(sum(n for _, n in whole) * units.MS_PER_S / sum(span_ms for span_ms, _ in whole))
 
 
 def no_energy(meters: Sequence[MeterInfo]) -> str:

@@ -119,7 +119,8 @@ class Collector:
         """
         self._closing.set()
         self._box.close()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     # --- network thread --------------------------------------------------------------------------
 
@@ -137,9 +138,9 @@ class Collector:
                 return
             self._acknowledge(marks)
             self._tell(deliveries)
-            # Small batches would cost one fsync each: let letters gather while there are any.
-            if letters and len(letters) < _BATCH_LETTERS:
-                self._closing.wait(_BATCH_WAIT_S)
+            # Letters one by one would cost an fsync each.
+            if letters:
+                self._box.gather(letters=_BATCH_LETTERS, timeout_s=_BATCH_WAIT_S)
 
     def _opened(self, letters: Sequence[Letter]) -> list[Delivery]:
         deliveries = []

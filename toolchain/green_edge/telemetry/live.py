@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from green_edge.telemetry import words
+from green_edge.telemetry import columns, words
 from green_edge.telemetry.store import DeviceRow, Point, Store
 from green_edge_wire.device import UpdateState
 from green_edge_wire.errors import ConfigError
@@ -11,7 +11,7 @@ from green_edge_wire.telemetry import Boundary, MeterKind
 from green_edge_wire.units import MS_PER_S, NS_PER_S
 
 SPAN_S = 60
-HEADERS = ("device", "seen", "model", "runs/s", "p50/p95 ms", "power", "per run", "kind")
+HEADERS = ("device", "seen", "model", "inf./s", "p50/p95 ms", "power", "per inf.", "kind")
 ALIGN = "lllrrrrl"
 
 
@@ -68,7 +68,7 @@ def look(store: Store, now_unix_ms: int, device_id: str | None = None) -> Live:
 
 def cells(rows: Sequence[LiveRow]) -> list[tuple[str, ...]]:
     """Cells of the table."""
-    return [_cells(row) for row in rows]
+    return columns.fit(HEADERS, [_cells(row) for row in rows], names=(0, 2))
 
 
 def _live(row: DeviceRow, store: Store, now_unix_ms: int) -> LiveRow:
@@ -105,9 +105,9 @@ def _cells(row: LiveRow) -> tuple[str, ...]:
     rate, power_uw, per_uj = row.inferences_per_s, row.power_uw, row.energy_uj_per_inference
     latency = f"{words.milliseconds(row.p50_us)}/{words.milliseconds(row.p95_us)}"
     return (
-        words.shorten(row.device_id, 16),
+        row.device_id,
         "online" if row.online else f"{_age(row.age_s)} ago",
-        words.shorten(words.clean(row.model), 12) or words.NOTHING,
+        words.clean(row.model) or words.NOTHING,
         words.NOTHING if rate is None else words.digits(rate),
         words.NOTHING if row.p50_us is None else latency,
         words.NOTHING if power_uw is None else words.power(power_uw, row.kind),

@@ -28,12 +28,17 @@ class Mailbox:
         self._letters: deque[Letter] = deque()
         self._held_bytes = 0
         self._closed = False
+        self._waiting_outside = 0
         self._changed = threading.Condition()
 
     def put(self, letter: Letter) -> bool:
         """Add a letter, waiting for room; False when the box is closed and took nothing."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._has_room(letter))
+            if not self._has_room(letter):
+                self._waiting_outside += 1
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._closed or self._has_room(letter))
+                self._waiting_outside -= 1
             if self._closed:
                 return False
             self._letters.append(letter)
@@ -50,6 +55,14 @@ class Mailbox:
             self._held_bytes -= sum(len(letter.payload) for letter in taken)
             self._changed.notify_all()
             return taken
+
+    def gather(self, *, letters: int, timeout_s: float) -> None:
+        """Wait until so many letters are inside, one waits outside, or the time is over."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or self._waiting_outside or len(self._letters) >= letters,
+                timeout_s,
+            )
 
     def close(self) -> None:
         """Take no more letters; what is inside can still be taken."""

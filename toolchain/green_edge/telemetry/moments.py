@@ -31,6 +31,7 @@ def parse_moment(text: str, *, now_unix_ms: int, place: str) -> int:
         ) from None
 
 
-def show_moment(unix_ms: int) -> str:
-    """A moment as UTC text to the minute."""
-    return datetime.fromtimestamp(unix_ms / MS_PER_S, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def show_moment(unix_ms: int, *, seconds: bool = False) -> str:
+    """A moment as UTC text, to the minute or to the second."""
+    shape = "%Y-%m-%d %H:%M:%S UTC" if seconds else "%Y-%m-%d %H:%M UTC"
+    return datetime.fromtimestamp(unix_ms / MS_PER_S, UTC).strftime(shape)

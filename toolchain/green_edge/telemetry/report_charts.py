@@ -9,8 +9,8 @@ from green_edge.telemetry.store import Figure
 from green_edge_wire.telemetry import Boundary, MeterKind
 from green_edge_wire.units import NS_PER_MS, NS_PER_US, mj_from_uj
 
-WIDTH = 840
-_LABEL_WIDTH = 230
+WIDTH = 1000
+_LABEL_WIDTH = 240
 _RIGHT_MARGIN = 20
 _TOP = 10
 _ROW_HEIGHT = 40
@@ -116,8 +116,8 @@ def _energy_chart(rows: Sequence[Figure], kind: MeterKind, boundary: Boundary) -
         )
         for place, (row, gross, spread) in enumerate(zip(rows, grosses_mj, spreads_mj, strict=True))
     )
-    detail = f"{words.KINDS[kind]}; {words.BOUNDARIES[boundary]}"
-    title = f"Energy per inference: {kind}, {boundary}"
+    detail = f"{words.KINDS[kind]}; covers {words.BOUNDARIES[boundary]}"
+    title = f"Energy per inference: {words.pedigree(kind, boundary)}"
     return _chart(title, detail, "mJ", bars, scale, modelled=kind == "modelled")
 
 
@@ -169,7 +169,7 @@ class _Scale:
     def ticks(self) -> tuple[Tick, ...]:
         count = round(self._top / self._step)
         values = (self._step * n for n in range(count + 1))
-        return tuple(Tick(self.x(value), f"{value:.6g}") for value in values)
+        return tuple(Tick(self.x(value), f"{value:,.6g}") for value in values)
 
 
 def _round_step(at_least: float) -> float:

@@ -3,33 +3,20 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from green_edge.telemetry import words
+from green_edge.telemetry import columns, words
 from green_edge.telemetry.report import Report, Totals
 from green_edge.telemetry.store import Figure
 from green_edge_wire import codec
 
-Layout = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
-
-HEADERS = ("device", "model", "runs", "p50/p95 ms", "gross mJ", "net mJ", "kind")
+HEADERS = ("device", "model", "inferences", "p50/p95 ms", "gross mJ", "net mJ", "kind")
 ALIGN = "llrrrrl"
-WIDTH = 80
-_GAP = 2
-_SHORTEST = 8
 
 
-def cells(rows: Sequence[Figure], width: int = WIDTH) -> list[tuple[str, ...]]:
-    """Cells of the table, names cut so that its lines fit into `width` where that can be."""
-    lines = [_cells(row) for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(HEADERS, *lines, strict=True)]
-    room = width - sum(widths[2:]) - _GAP * (len(HEADERS) - 1)
-    model_width = min(widths[1], max(room - min(widths[0], room // 2), _SHORTEST))
-    device_width = max(room - model_width, _SHORTEST)
-    return [
-        (words.shorten(device, device_width), words.shorten(model, model_width), *rest)
-        for device, model, *rest in lines
-    ]
+def cells(rows: Sequence[Figure], width: int = columns.WIDTH) -> list[tuple[str, ...]]:
+    """Cells of the table, names cut so that its lines fit into `width`."""
+    return columns.fit(HEADERS, [_cells(row) for row in rows], width=width, names=(0, 1))
 
 
 def notes(report: Report) -> list[str]:
@@ -37,7 +24,7 @@ def notes(report: Report) -> list[str]:
     lines = [_total_line(report.totals)]
     lines += [
         f"energy in all: {words.energy(total.energy_uj, total.kind)}"
-        f" ({total.kind}, {total.boundary}) on {_devices(total.devices)}"
+        f" ({words.pedigree(total.kind, total.boundary)}) on {_devices(total.devices)}"
         for total in report.totals.energy
     ]
     named = {
@@ -46,14 +33,14 @@ def notes(report: Report) -> list[str]:
         if row.meter and row.kind and row.boundary
     }
     lines += [
-        f"{meter}: {words.KINDS[kind]}; {words.BOUNDARIES[boundary]}"
+        f"{meter}: {words.KINDS[kind]}; covers {words.BOUNDARIES[boundary]}"
         for meter, kind, boundary in sorted(named)
     ]
     flags = sorted({flag for row in report.rows for flag in row.flags})
     lines += [f"{words.clean(flag)}: {words.FLAGS.get(flag, 'see the device')}" for flag in flags]
     if report.totals.energy:
         lines.append("gross: all energy of the windows over their inferences; net: without idle")
-    return lines
+    return columns.wrapped(lines)
 
 
 def csv_text(report: Report) -> str:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from green_edge_wire.device import DeviceInfo, MeterInfo, Reported, SlotInfo, Status, UpdateState
 from green_edge_wire.errors import GreenEdgeError
-from green_edge_wire.telemetry import Boundary, Event, EventKind, MeterKind, Sample
+from green_edge_wire.telemetry import Boundary, Event, MeterKind, Sample
 
 
 class StoreError(GreenEdgeError):
@@ -152,7 +152,7 @@ class EventRow:
     seq: int
     at_unix_ms: int
     received_unix_ms: int
-    kind: EventKind
+    kind: str
     message: str
     facts: dict[str, str | int] = field(default_factory=dict)
 

@@ -19,18 +19,18 @@ from green_edge_wire.units import (
 
 KINDS: Final[dict[MeterKind, str]] = {
     "counter": "counted by an energy counter",
-    "mean": "measured: mean power over each interval",
-    "point": "measured: power at single moments",
-    "modelled": "estimated from the processor's load; nothing was measured",
+    "mean": "measured, mean power over each interval",
+    "point": "measured, power at single moments",
+    "modelled": "estimated from the processor's load, nothing was measured",
 }
 BOUNDARIES: Final[dict[Boundary, str]] = {
-    "board-dc-in": "the whole board, behind its power supply",
-    "soc-rails": "the rails of the board's power chip; not what hangs on 5 V directly",
+    "board-dc-in": "the whole board, without its power supply",
+    "soc-rails": "the rails of the board's power chip, not what hangs on 5 V directly",
     "usb-inline": "everything behind the USB meter",
     "ac-wall": "everything at the wall socket, power supply included",
     "cpu-package": "the processor package alone",
     "battery": "what the battery gives",
-    "modelled": "what the model of the board covers",
+    "modelled": "the whole board, as its model has it",
     "unknown": "unknown",
 }
 FLAGS: Final[dict[str, str]] = {
@@ -71,7 +71,7 @@ def net_mj(row: Figure) -> str:
         return NOTHING
     value_mj = mj_from_uj(row.net_uj_per_inference)
     u_mj = mj_from_uj(row.energy_uj_per_inference or 0.0) * (row.u_ratio or 0.0)
-    return mark(row.kind) + (f"{value_mj:.{_decimals(u_mj)}f}" if u_mj else digits(value_mj))
+    return mark(row.kind) + (f"{value_mj:,.{_decimals(u_mj)}f}" if u_mj else digits(value_mj))
 
 
 def energy(energy_uj: float, kind: MeterKind | None) -> str:
@@ -90,6 +90,11 @@ def power(power_uw: float, kind: MeterKind | None) -> str:
     return f"{mark(kind)}{digits(power_uw / UW_PER_MW)} mW"
 
 
+def pedigree(kind: MeterKind, boundary: Boundary) -> str:
+    """Kind and boundary of a figure, once where they are the same word."""
+    return kind if kind == boundary else f"{kind}, {boundary}"
+
+
 def mark(kind: MeterKind | None) -> str:
     """What stands before a figure that nothing measured."""
     return "~" if kind == "modelled" else ""
@@ -101,7 +106,7 @@ def with_uncertainty(value: float, u_ratio: float | None) -> str:
     if not spread:
         return digits(value)
     places = _decimals(spread)
-    return f"{value:.{places}f} ±{spread:.{places}f}"
+    return f"{value:,.{places}f} ±{spread:,.{places}f}"
 
 
 def digits(value: float) -> str:

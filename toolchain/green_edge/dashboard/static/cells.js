@@ -26,12 +26,14 @@ export function model(card) {
   return lines;
 }
 
+// Flags that qualify a figure without spoiling it; all others are a fault of the metering.
+const CAVEATS = new Set(["assumed-board", "net-partial"]);
+
 export function pedigree(cell) {
   const sure = cell.u_ratio === undefined ? "" : ` ±${percent(cell.u_ratio)}`;
   const what = cell.kind === cell.boundary ? cell.kind : `${cell.boundary} · ${cell.kind}`;
-  const flags = cell.flags.length ? `; flags: ${cell.flags.join(", ")}` : "";
-  return el("span", { class: "pedigree", "data-kind": cell.kind, title: `${cell.meter}${flags}` },
-    what, sure, cell.flags.length ? el("span", { class: "flags" }, ` · ${cell.flags.join(", ")}`) : null);
+  return el("span", { class: "pedigree", "data-kind": cell.kind, title: cell.meter }, what, sure,
+    cell.flags.map((flag) => [" ", el("span", { "data-bad": String(!CAVEATS.has(flag)) }, `· ${flag}`)]));
 }
 
 const perMeter = (card, build) => card.energy.length
@@ -96,7 +98,8 @@ export function spark(trace, now, spanMs) {
   });
   const line = (run) => run.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L");
   const area = (run) => `M${run[0][0].toFixed(1)} ${HEIGHT}L${line(run)}L${run.at(-1)[0].toFixed(1)} ${HEIGHT}Z`;
-  return svg("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+  const box = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none" };
+  return svg("svg", { class: "spark", ...box, "aria-hidden": "true" },
     svg("path", { class: "area", d: runs.map(area).join("") }),
     svg("path", { class: "line", d: runs.map((run) => `M${line(run)}`).join("") }),
     svg("path", { class: "floor", d: `M0 ${HEIGHT - 0.5}H${WIDTH}` }));

@@ -29,6 +29,7 @@ for (const button of byId("ranges").querySelectorAll("button")) {
     for (const other of byId("ranges").querySelectorAll("button")) {
       other.setAttribute("aria-pressed", String(other === button));
     }
+    byId("plots").setAttribute("aria-busy", "true");
     history(wanted.hostNow ?? Date.now(), wanted.drawnFor);
   });
 }
@@ -45,6 +46,7 @@ async function history(now, seen) {
     const { history: curve } = await reply.json();
     Object.assign(wanted, { drawnFor: seen, drawnAt: now, stepMs: curve.step_ms, curve });
     plots.draw(curve);
+    if (spanMs === wanted.spanMs) byId("plots").setAttribute("aria-busy", "false");
     showNumbers();
   } catch (error) {
     // The host is away; the stream says so on the page and the next frame asks again.

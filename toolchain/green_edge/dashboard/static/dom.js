@@ -17,7 +17,7 @@ function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child !== undefined && child !== null));
+  node.append(...children.flat(2).filter((child) => child !== undefined && child !== null));
   return node;
 }
 
@@ -41,7 +41,7 @@ export function figure(quantity, reading, { modelled = false, title } = {}) {
 }
 
 export function replace(node, ...children) {
-  node.replaceChildren(...children.flat().filter((child) => child !== undefined && child !== null));
+  node.replaceChildren(...children.flat(2).filter((child) => child !== undefined && child !== null));
 }
 
 // Replaces `node`'s children unless what it shows is already built from the same data, so that

@@ -40,6 +40,11 @@ function show(state) {
     ? "connecting…" : `connection lost, figures of ${clock}`;
   document.body.classList.toggle("stale", !state.alive && state.lastUnixMs !== undefined);
   node.dataset.state = state.alive ? "live" : "waiting";
-  const label = node.querySelector("span");
-  if (label.textContent !== text) label.textContent = text;
+  setText(node.querySelector("span"), text);
+  // A screen reader hears of changes only, not of every second.
+  setText(node.querySelector("b"), state.alive ? "live" : text);
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }

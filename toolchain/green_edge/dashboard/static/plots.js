@@ -5,6 +5,7 @@ import { axisUnit, moment, parts } from "./format.js";
 
 const HEIGHT = 150;
 const AXIS_WIDTH = 52;
+const TICK_HALF_WIDTH = 22;
 // Steps without a window after which the line breaks.
 const PAUSE_STEPS = 3;
 const PAUSE_MS = 15_000;
@@ -123,12 +124,13 @@ class Shown {
         y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.15 : 1] },
       },
       axes: [
-        { ...axis, space: 62, size: 28, gap: 6, values: (_plot, ticks) => ticks.map((t) => tick(t, this.range)) },
-        { ...axis, size: AXIS_WIDTH, space: 36,
-          values: (_plot, ticks) => ticks.map((value) => String(Number((value / this.unit.divisor).toPrecision(4)))) },
+        { ...axis, size: 28, gap: 6, space: (plot) => (plot.width < 600 ? 52 : 96),
+          values: (plot, ticks) => clocks(ticks, plot) },
+        { ...axis, size: AXIS_WIDTH, space: 28,
+          values: (_plot, ticks) => alike(ticks, this.unit.divisor) },
       ],
       series: [{}, ...this.curve.lines.map((line, i) => ({
-        stroke: colour(i === 0 ? "--green" : "--second"),
+        stroke: colour(i === 0 ? "--green" : "--quiet"),
         fill: i === 0 && this.curve.quantity === "power" ? colour("--wash") : undefined,
         width: 1.75, dash: line.modelled ? [5, 4] : undefined,
         points: { show: (plot) => plot.data[0].length < 3 },
@@ -166,10 +168,19 @@ function text(quantity, value, modelled) {
   return `${modelled ? "~" : ""}${number}\u202f${unit}`;
 }
 
-function tick(seconds, [from, to]) {
-  const at = new Date(seconds * 1000);
-  const clock = at.toTimeString();
-  return to - from <= 900 ? clock.slice(0, 8) : clock.slice(0, 5);
+// Labels of a value axis with as many decimals as the finest of them needs.
+function alike(ticks, divisor) {
+  const values = ticks.map((value) => Number((value / divisor).toPrecision(4)));
+  const decimals = Math.max(...values.map((value) => (String(value).split(".")[1] ?? "").length));
+  return values.map((value) => (value === 0 ? "0" : value.toFixed(decimals)));
+}
+
+// Labels of the time axis; none where half of it would be cut off at the right edge.
+function clocks(ticks, plot) {
+  const last = plot.bbox.width / uPlot.pxRatio - TICK_HALF_WIDTH;
+  const fine = ticks.some((seconds) => seconds % 60 !== 0);
+  return ticks.map((seconds) => (plot.valToPos(seconds, "x") > last ? ""
+    : new Date(seconds * 1000).toTimeString().slice(0, fine ? 8 : 5)));
 }
 
 const COLUMNS = [

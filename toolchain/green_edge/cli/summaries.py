@@ -1,0 +1,56 @@
+"""Reports in words for the terminal, 80 columns wide; more than one command prints them."""
+
+import textwrap
+from pathlib import Path
+
+from green_edge.build import words
+from green_edge.build.plan import REPORT_HTML
+from green_edge.cli import render
+from green_edge.core.report import BuildReport
+from green_edge.telemetry import report_text
+from green_edge.telemetry.report import Report
+
+
+def energy_summary(report: Report) -> str:
+    """Latency and energy of a report, with how each figure was obtained."""
+    if not report.rows:
+        return "no telemetry in this time; 'green-edge devices' shows who has reported"
+    lines = report_text.cells(report.rows)
+    table = render.table(report_text.HEADERS, lines, right=report_text.ALIGN)
+    return "\n".join([table, "", *report_text.notes(report)])
+
+
+def build_summary(out: Path, report: BuildReport) -> str:
+    """Candidates, guard, notes and files of a build."""
+    title = words.metric(report.chosen.quality.metric).title.lower()
+    rows = [
+        [
+            ("* " if c.recipe == report.chosen.recipe else "  ") + c.recipe,
+            words.percent(c.quality.value),
+            words.interval(c.quality),
+            words.size(c.size_bytes),
+            words.size(c.zip_bytes),
+            words.latency(c.latency_us),
+        ]
+        for c in words.rows(report)
+    ]
+    headers = ["  model", "quality", "95 % interval", "size", "zipped", "latency"]
+    float_model = report.float_model
+    legend = (
+        f"* shipped. Quality: {title}, {words.count(report.guard.n)} samples. Latency: on this "
+        "machine, not on a board."
+    )
+    notes = "\n".join(_paragraph(words.sentence(note)) for note in report.notes)
+    bundles = "\n".join(f"  {out / target.bundle}" for target in report.targets)
+    return (
+        f"{report.model.name} version {report.model.version}: {words.count(float_model.macs)} MACs,"
+        f" {words.count(float_model.params)} parameters\n\n"
+        f"{render.table(headers, rows, right='lrrrrr')}\n"
+        f"{_paragraph(legend)}\n\n"
+        f"guard: {report.guard.verdict}\n{_paragraph(words.guard_sentence(report.guard))}\n"
+        f"samples:\n{notes}\nbundles:\n{bundles}\nreport: {out / REPORT_HTML}"
+    )
+
+
+def _paragraph(sentences: str) -> str:
+    return textwrap.fill(sentences, width=80, initial_indent="  ", subsequent_indent="  ")
