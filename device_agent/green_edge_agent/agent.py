@@ -140,7 +140,8 @@ class Agent:
             parts.recorder.stop()
         farewell = self._message(Up.STATUS, self._status(online=False), retain=True)
         parts.transport.stop(farewell=farewell)
-        parts.spool.close(clean=clean and parts.journal.settled)
+        # A full disk must not turn a clean stop into a failure; the next start then says unclean.
+        self._guarded(partial(parts.spool.close, clean=clean and parts.journal.settled))
 
     def tick(self) -> None:
         """Do all that is due now."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -196,3 +197,36 @@ def test_the_model_is_back_after_a_restart_and_the_host_can_return_to_the_one_be
         check=True,
     )
     assert [slot["state"] for slot in json.loads(shown.stdout)["slots"]] == ["active", "previous"]
+
+
+def test_an_agent_without_a_broker_works_on_and_tells_all_of_it_later(
+    broker: EmbeddedBroker, agent: AgentProcess
+) -> None:
+    broker.stop()
+    agent.start()
+    wait_until(lambda: (agent.state_dir / "spool.db").exists())
+    wait_until(lambda: len(spooled(agent)) >= 5)
+    early = set(spooled(agent))
+    broker.start()
+    with MiniCollector(broker.url, Address("home", DEVICE)).running() as collector:
+        wait_until(lambda: early <= set(collector.records), within_s=60)
+    assert agent.end() == 0
+
+
+def test_an_agent_with_a_wrong_password_says_so_and_goes_on(
+    broker: EmbeddedBroker, agent: AgentProcess
+) -> None:
+    agent.url = agent.url.replace(f"{DEVICE}:", f"{DEVICE}:wrong")
+    agent.start()
+    wait_until(lambda: len(re.findall("refused=", agent.log)) == 1, within_s=30)
+    shown = subprocess.run(
+        [sys.executable, "-m", "green_edge_agent", "doctor", "--config", agent.config],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 6
+    assert "refused the user name or password" in shown.stdout
+    wait_until(lambda: bool(spooled(agent)))
+    assert agent.end() == 0
+    assert "wrong" not in agent.log

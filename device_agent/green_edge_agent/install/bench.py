@@ -4,18 +4,21 @@ A model that takes the whole process down while it is loaded or tested is noted 
 the next start; the second time it is refused, so it cannot keep a device in a loop of restarts.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from green_edge_agent.inference import LoadedModel
 from green_edge_agent.install.fetch import Wanted, fetch
 from green_edge_agent.install.slots import Slots
-from green_edge_agent.install.state import Artefact, SlotName, with_trial
+from green_edge_agent.install.state import Artefact, InstallState, SlotName, with_trial
 from green_edge_agent.runtime import golden, interpreter
 from green_edge_wire.archive import Bundle, Verify, open_bundle
 from green_edge_wire.command import Desired
 from green_edge_wire.device import UpdateState
 from green_edge_wire.errors import ActivationError, DeviceError, IntegrityError, ModelError
+
+logger = logging.getLogger(__name__)
 
 _MAX_TRIALS = 2
 
@@ -92,13 +95,20 @@ class Bench:
     def _load(self, bundle: Bundle) -> LoadedModel:
         trial = self._slots.state.trial
         if trial is not None and trial.sha256 == bundle.sha256 and trial.starts >= _MAX_TRIALS:
-            self._slots.change(lambda state: replace(state, trial=None))
+            self._note(lambda state: replace(state, trial=None))
             raise ActivationError(f"the agent ended {trial.starts} times while it was tested")
-        self._slots.change(lambda state: with_trial(state, bundle.sha256))
+        self._note(lambda state: with_trial(state, bundle.sha256))
         try:
             return self._load_and_test(bundle)
         finally:
-            self._slots.change(lambda state: replace(state, trial=None))
+            self._note(lambda state: replace(state, trial=None))
+
+    def _note(self, change: Callable[[InstallState], InstallState]) -> None:
+        """Keep a trial's state; a full disk must not keep an installed model from running."""
+        try:
+            self._slots.change(change)
+        except DeviceError as error:
+            logger.warning("trial not noted: %s", error)
 
     def _load_and_test(self, bundle: Bundle) -> LoadedModel:
         try:

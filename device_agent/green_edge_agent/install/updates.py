@@ -170,10 +170,10 @@ class Updates:
                 case _Step(state):
                     self._report(state)
                 case _Done(outcome):
-                    self._ended(outcome)
+                    self._finish(outcome)
         if self._worker is not None and not self._worker[0].is_alive() and self._results.empty():
             # Its traceback is in the log.
-            self._ended(DeviceError("the install ended unexpectedly"))
+            self._finish(DeviceError("the install ended unexpectedly"))
         due_ns = self._retry_at_ns
         if due_ns is not None and self._clock.monotonic_ns() >= due_ns and self._order is not None:
             self.carry_out(replace(self._order, new=False))
@@ -208,6 +208,13 @@ class Updates:
     def _step(self, state: UpdateState) -> None:
         self._results.put(_Step(state))
         self._wake()
+
+    def _finish(self, outcome: LoadedModel | GreenEdgeError) -> None:
+        try:
+            self._ended(outcome)
+        except DeviceError as error:
+            # The disk did not take what the outcome changes: the order stands and is tried again.
+            self._fail(str(error))
 
     def _ended(self, outcome: LoadedModel | GreenEdgeError) -> None:
         if self._worker is None or self._order is None:

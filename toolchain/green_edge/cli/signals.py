@@ -52,3 +52,9 @@ class EndSignal:
 def _go_on(number: int, frame: FrameType | None) -> None:
     """Take the place of the default action; the byte on the socket says all."""
     del number, frame
+
+
+def interrupt_on_term() -> None:
+    """Let SIGTERM and SIGHUP end a program as Ctrl-C does: by KeyboardInterrupt, with clean-up."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
