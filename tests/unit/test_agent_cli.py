@@ -170,3 +170,24 @@ def test_a_state_folder_without_write_access_is_told(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "state_dir: cannot write in /sys/green-edge" in result.stderr
     assert "give it to the agent's user" in result.stderr
+
+
+def test_a_device_without_a_runtime_reports_and_says_what_it_lacks(tmp_path: Path) -> None:
+    device = AgentProcess(tmp_path, "mqtt://127.0.0.1:9", input='kind = "stdin"')
+    code = (
+        "import sys\n"
+        "sys.modules['ai_edge_litert'] = sys.modules['tflite_runtime'] = None\n"
+        "from green_edge_agent.cli import entry\nentry()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, "run", "--config", str(device.write_config())],
+        input='{"id":"a","inputs":[[1]]}\n',
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "runtime" in result.stderr
+    assert "pip install 'green-edge[device]'" in result.stderr
+    assert json.loads(result.stdout)["error"].startswith("no model is active yet")
