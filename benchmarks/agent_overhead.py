@@ -53,14 +53,14 @@ def measure(demo: Path, kind: str, seconds: float, folder: Path) -> dict[str, An
     plan = ServicePlan(
         state=folder / "state", store=str(folder / "t.db"), site="bench", port=0, broker_port=0
     )
-    raw = (demo / "digits" / "raw.npz").absolute()
+    inputs = (demo / "digits" / "train.npz").absolute()
     with FleetService(plan, clock=clock, say=lambda _text: None) as service:
         settings = service.device_settings(
             demo_loop.DEVICE,
             [signer.public.text],
             state_dir=str(folder / "agent"),
             input_kind=kind,
-            input_path=str(raw) if kind == "npz" else None,
+            input_path=str(inputs) if kind == "npz" else None,
         )
         config = folder / "agent.toml"
         config.touch(mode=0o600)

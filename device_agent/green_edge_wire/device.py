@@ -88,6 +88,9 @@ class Reported:
 
     `refused` means that the artefact must not run here (signature, version, quarantine);
     `failed` means that it could not be installed now (network, disk, self-test).
+
+    Attributes:
+        retrying: the device will try again by itself while the order stands; with `failed` only.
     """
 
     device_id: str
@@ -100,6 +103,7 @@ class Reported:
     reason: str = ""
     counter: int = 0
     slots: tuple[SlotInfo, ...] = ()
+    retrying: bool = False
     schema: int = SCHEMA
 
 

@@ -3,8 +3,8 @@
 Writes to `--out DIR`:
 
     digits.keras            trained on all 1,797 images: the model that ships
-    train.npz               all images as the model takes them, with labels: calibration
-    raw.npz                 all images as the scanner gave them (0..16): what a device is fed
+    train.npz               all images as the model takes them, with labels: calibration, and what
+                            the demo's device is fed
     labels.txt pipeline.json
     folds/<k>/model.keras   trained without fold k
     folds/<k>/train.npz     what that model was trained on: its calibration
@@ -160,7 +160,6 @@ def run(out: Path, seed: int) -> dict[str, Any]:
     model = train(data, seed)
     model.save(out / "digits.keras")
     save(out / "train.npz", data)
-    np.savez_compressed(out / "raw.npz", x=data.raw, y=data.y)
     for name in ("labels.txt", "pipeline.json"):
         shutil.copyfile(HERE / name, out / name)
     figures = {

@@ -138,6 +138,7 @@ def test_a_failed_self_test_leaves_the_model_before_running(device: MemoryDevice
         device.order(wrong_golden(2), 2)
         last = running.settle()
         assert (last.state, last.active_sha256) == ("failed", good.artifact_sha256)
+        assert not last.retrying
         assert "self-test" in last.reason
         running.step(400.0)
         assert running.settle().reason == last.reason
@@ -157,7 +158,7 @@ def test_an_unreachable_server_is_tried_again_until_it_answers(device: MemoryDev
         device.server.status = 503
         device.order(tiny_bundle(1))
         last = running.settle()
-        assert last.state == "failed"
+        assert (last.state, last.retrying) == ("failed", True)
         assert "503" in last.reason
         device.server.status = None
         running.step(1.0)

@@ -67,6 +67,16 @@ def test_a_device_that_is_not_in_the_rollout_changes_nothing() -> None:
     assert rules.after_report(ROLLOUT, stranger, 300) is None
 
 
+def test_a_device_that_tries_again_is_waited_for_and_its_reason_is_kept() -> None:
+    trying = replace(report("failed"), retrying=True)
+    device = rules.after_report(in_state("announced"), trying, 300)
+    assert device is not None
+    assert (device.state, device.reason, device.ended_unix_ms) == ("announced", "because", None)
+    (step,) = rules.next_steps([replace(ROLLOUT, devices=(device,))], 1_000)
+    assert isinstance(step, Settle)
+    assert (step.device.state, step.device.reason) == ("failed", "because")
+
+
 def test_a_failed_device_may_still_mend() -> None:
     device = rules.after_report(in_state("failed"), report("active"), 300)
     assert device is not None

@@ -92,6 +92,14 @@ def test_an_order_is_fetched_unless_it_runs_already_or_lies_in_the_other_slot() 
     assert planned(desired(ONE, downgrade=True), bad) == rules.Fetch()
 
 
+def test_only_what_has_to_be_fetched_needs_a_length() -> None:
+    state = with_active(with_active(InstallState(), "a", ONE), "b", TWO)
+    assert planned(desired(ONE, downgrade=True, length=0), state) == rules.SwapBack("a")
+    gone = with_bad(state, "a", "broken")
+    refused = planned(desired(ONE, downgrade=True, length=0), gone)
+    assert refused == rules.Refuse("a bundle of 0 bytes cannot be fetched")
+
+
 def test_an_older_version_of_the_same_model_needs_leave() -> None:
     state = with_active(InstallState(), "a", TWO)
     refused = planned(desired(ONE), state)

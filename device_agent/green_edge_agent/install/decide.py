@@ -140,6 +140,8 @@ def decide(desired: Desired, state: InstallState, *, free_bytes: int, staged_byt
         and held.artefact.sha256 == desired.artifact_sha256
     ):
         return SwapBack(fallback)
+    if not 0 < desired.length_bytes <= MAX_ARCHIVE_BYTES:
+        return Refuse(f"a bundle of {desired.length_bytes} bytes cannot be fetched")
     missing_bytes = desired.length_bytes - staged_bytes + MARGIN_BYTES
     if missing_bytes > free_bytes:
         return NoRoom(f"disk full: {missing_bytes} bytes needed, {free_bytes} free")
@@ -154,8 +156,6 @@ def expired(command: Command, unix_ms: int) -> bool:
 def _refusal(desired: Desired, state: InstallState) -> str | None:
     if _SHA256.fullmatch(desired.artifact_sha256) is None:
         return "the order names no SHA-256 digest"
-    if not 0 < desired.length_bytes <= MAX_ARCHIVE_BYTES:
-        return f"a bundle of {desired.length_bytes} bytes cannot be"
     quarantined = state.quarantine_reason(desired.artifact_sha256)
     if quarantined is not None:
         return f"in quarantine: {quarantined}"

@@ -283,7 +283,7 @@ class Updates:
 
     def _fail(self, reason: str) -> None:
         logger.warning("update failed: %s", reason)
-        self._report("failed", reason)
+        self._publish(replace(self._current("failed", reason), retrying=True))
         self._retry_at_ns = self._clock.monotonic_ns() + self._retry_ns
         self._retry_ns = min(2 * self._retry_ns, _RETRY_MAX_NS)
 
@@ -304,6 +304,7 @@ class Updates:
             reason=reason,
             counter=0 if order is None else order.counter,
             slots=slot_infos(installed),
+            retrying=False,
         )
 
     def _publish(self, reported: Reported) -> None:

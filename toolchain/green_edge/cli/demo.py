@@ -116,10 +116,10 @@ def _serve(  # noqa: PLR0913 - what the loop needs, once
         state=state, store=f"sqlite://{state}/telemetry.db", site="demo", port=0, broker_port=0
     )
     progress("starting broker, collector, artefact server, dashboard and a local agent")
-    raw = (out / "digits" / model.raw).absolute()
+    inputs = (out / "digits" / model.calibration).absolute()
     with (
         FleetService(plan, clock=clock, say=render.say) as service,
-        demo_loop.running_agent(service, out / "agent", raw, signer.public.text),
+        demo_loop.running_agent(service, out / "agent", inputs, signer.public.text),
         closing(open_store(plan.store)) as store,
     ):
         progress("pushing the bundle to the local agent")

@@ -53,7 +53,6 @@ class ReferenceModel:
     model: str
     calibration: str
     folds: str
-    raw: str
     labels: str
     pipeline: str
 
@@ -122,17 +121,17 @@ def build_for_host(
 
 
 @contextmanager
-def running_agent(service: FleetService, folder: Path, raw: Path, key: str) -> Iterator[None]:
-    """Run a real agent on this machine, fed with the raw images; ended with SIGTERM.
+def running_agent(service: FleetService, folder: Path, inputs: Path, key: str) -> Iterator[None]:
+    """Run a real agent on this machine, fed from a file of inputs; ended with SIGTERM.
 
     Args:
         service: whose broker it joins.
         folder: for its settings, state and log.
-        raw: `.npz` of inputs as a sensor gives them.
+        inputs: `.npz` of inputs as the float model takes them.
         key: public key that it trusts.
     """
     settings = service.device_settings(
-        DEVICE, [key], state_dir=str(folder / "state"), input_kind="npz", input_path=str(raw)
+        DEVICE, [key], state_dir=str(folder / "state"), input_kind="npz", input_path=str(inputs)
     )
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "agent.toml"

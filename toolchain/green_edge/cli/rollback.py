@@ -15,7 +15,7 @@ from green_edge.fleet.settings import FleetSettings, Options, load_settings
 from green_edge.fleet.upload import artefact_url, stored_bytes
 from green_edge.telemetry.store import open_store
 from green_edge_wire.clock import SystemClock
-from green_edge_wire.errors import TransportError
+from green_edge_wire.errors import ConfigError, TransportError
 
 
 @click.command(name="rollback", epilog="Example: green-edge rollback pi-kitchen")
@@ -67,12 +67,13 @@ def command(
 
 def _with_source(artefact: push.Artefact, settings: FleetSettings) -> push.Artefact:
     """Name the artefact server as well, should the device have lost its copy."""
-    server = settings.artefact_server()
-    length = stored_bytes(server, artefact.sha256)
+    try:
+        server = settings.artefact_server()
+        length = stored_bytes(server, artefact.sha256)
+    except (ConfigError, TransportError) as error:
+        render.say(f"{error}; the device can only go back to its own copy")
+        return artefact
     if length is None:
-        raise TransportError(
-            f"the artefact server {server} does not hold {artefact.model} "
-            f"{artefact.model_version} ({artefact.sha256[:12]}...)",
-            hint="build it again with a newer version and push that",
-        )
+        render.say(f"{server} does not hold it; the device can only go back to its own copy")
+        return artefact
     return replace(artefact, length_bytes=length, urls=(artefact_url(server, artefact.sha256),))

@@ -168,15 +168,15 @@ def follow(
         wait: sleeps for some seconds.
         changed: told of each device whose state has changed.
     """
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, str]] = {}
     while True:
         now = clock.unix_ms()
         devices = store.rollout_devices(rollout.rollout_id)
         if now >= rollout.deadline_unix_ms + _GRACE_MS:
             devices = tuple(_settle(store, rollout, device, now) for device in devices)
         for device in devices:
-            if seen.get(device.device_id) != device.state:
-                seen[device.device_id] = device.state
+            if seen.get(device.device_id) != (device.state, device.reason):
+                seen[device.device_id] = (device.state, device.reason)
                 changed(device)
         if not any(map(rules.is_open, devices)):
             outcomes = tuple(_outcome(device) for device in devices)

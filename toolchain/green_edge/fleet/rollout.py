@@ -5,8 +5,9 @@
        +------ deadline -------+------------------> silent
        +------ a newer rollout for the device ----> skipped
 
-A final state stays, with one exception: a device that could not install the bundle at first may
-still do so while the rollout is open to others.
+A device that could not install the bundle and says that it tries again stays announced, with its
+reason, until the deadline. A final state stays, with one exception: a device whose self-test failed
+may still come to run the bundle while the rollout is open to others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -79,7 +80,9 @@ def after_report(rollout: Rollout, reported: Reported, now_unix_ms: int) -> Roll
     Reports on other rollouts are retained by the broker for ever and mean nothing here.
     """
     device = next((d for d in rollout.devices if d.device_id == reported.device_id), None)
-    state = _FINAL.get(reported.state)
+    state: RolloutState | None = _FINAL.get(reported.state)
+    if state == "failed" and reported.retrying:
+        state = "announced"
     if device is None or state is None or reported.rollout_id != rollout.rollout_id:
         return None
     if state == "done" and reported.active_sha256 != rollout.bundle_sha256:
@@ -87,11 +90,14 @@ def after_report(rollout: Rollout, reported: Reported, now_unix_ms: int) -> Roll
     mended = device.state == "failed" and state == "done"
     if not is_open(device) and not mended:
         return None
-    return replace(device, state=state, reason=reported.reason, ended_unix_ms=now_unix_ms)
+    ended = None if state in OPEN_STATES else now_unix_ms
+    return replace(device, state=state, reason=reported.reason, ended_unix_ms=ended)
 
 
 def given_up(device: RolloutDevice, now_unix_ms: int) -> RolloutDevice:
     """Device whose time is over, with the reason as far as the host can see it."""
+    if device.state == "announced" and device.reason:
+        return replace(device, state="failed", ended_unix_ms=now_unix_ms)
     reason = (
         "nothing published the order; is 'green-edge up' running?"
         if device.state == "pending"
