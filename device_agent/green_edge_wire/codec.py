@@ -17,6 +17,7 @@ import types
 import typing
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
@@ -267,9 +268,75 @@ def unpack(cls: type[T], payload: bytes) -> tuple[T, ...]:
     Raises:
         DecodeError: nothing else comes out of it, whatever the bytes.
     """
-    document = parse_json(_inflate(payload))
-    items = document if isinstance(document, list) else [document]
-    return tuple(decode(cls, item, strict=False) for item in items)
+    return tuple(decode(cls, item, strict=False) for item in _items(_inflate(payload)))
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An item of a payload that is JSON but not the record that was expected.
+
+    Attributes:
+        text: the item as it came.
+        reason: why it is not that record, with the place.
+    """
+
+    text: str
+    reason: str
+
+
+def unpack_each(cls: type[T], payload: bytes) -> tuple[T | Unread, ...]:
+    """Records of a payload as `unpack`, but one that cannot be decoded spoils none of the others.
+
+    Raises:
+        DecodeError: the payload as a whole cannot be read: not JSON, or too big.
+    """
+    document = _inflate(payload)
+    found = [_attempt(cls, item) for item in _items(document)]
+    if not any(isinstance(item, DecodeError) for item in found):
+        return typing.cast("tuple[T, ...]", tuple(found))
+    return tuple(
+        Unread(text, str(item)) if isinstance(item, DecodeError) else item
+        for item, text in zip(found, _item_texts(document), strict=True)
+    )
+
+
+def _attempt(cls: type[T], item: object) -> T | DecodeError:
+    try:
+        return decode(cls, item, strict=False)
+    except DecodeError as error:
+        return error
+
+
+def _items(document: bytes) -> list[object]:
+    value = parse_json(document)
+    return value if isinstance(value, list) else [value]
+
+
+def _item_texts(document: bytes) -> list[str]:
+    """Texts of the items of a document that `_items` has taken."""
+    text = document.decode(json.detect_encoding(document), "surrogatepass").strip()
+    # Half a surrogate pair, which a store cannot hold, becomes its escape in JSON.
+    text = text.encode(errors="backslashreplace").decode()
+    if not text.startswith("["):
+        return [text]
+    scan = json.JSONDecoder().raw_decode
+    texts: list[str] = []
+    end = 1
+    try:
+        while text[begin := _between(text, end)] != "]":
+            _, end = scan(text, begin)
+            texts.append(text[begin:end])
+    except RecursionError:
+        # What parses just so in `_items` may not from here, a few calls deeper.
+        raise DecodeError("not JSON: nested too deep") from None
+    return texts
+
+
+def _between(text: str, at: int) -> int:
+    """Where the next item begins, past blanks and the comma."""
+    while text[at] in " \t\r\n,":
+        at += 1
+    return at
 
 
 def pack_one(record: Any) -> bytes:

@@ -53,30 +53,12 @@ class PowerSensor:
         self._sensor = sensor
         self._clock = clock
         self._averaging_ns = averaging_ns(sensor)
-        self._period_ns = period_ns or self._averaging_ns or _POINT_PERIOD_NS
-        means = self._averaging_ns > 0 and self._period_ns <= self._averaging_ns
-        self._info = describe(sensor, "mean" if means else "point", boundary)
+        self.period_ns = period_ns or self._averaging_ns or _POINT_PERIOD_NS
+        means = self._averaging_ns > 0 and self.period_ns <= self._averaging_ns
+        self.info = describe(sensor, "mean" if means else "point", boundary)
+        self.budget = sensor.chip.budget
+        self.idle_uw: int | None = None
         self._last_ns = clock.monotonic_ns()
-
-    @property
-    def info(self) -> MeterInfo:
-        """Chip, address, shunt and boundary."""
-        return self._info
-
-    @property
-    def budget(self) -> ErrorBudget:
-        """Of the chip with a usual shunt."""
-        return self._sensor.chip.budget
-
-    @property
-    def period_ns(self) -> int:
-        """The chip's averaging time, or a sampling period where it does not average."""
-        return self._period_ns
-
-    @property
-    def idle_uw(self) -> int | None:
-        """Unknown to a sensor."""
-        return None
 
     def read(self) -> tuple[Mean | Point, ...]:
         """Read voltage and current once.
@@ -90,7 +72,7 @@ class PowerSensor:
         power_uw = power_uw_of(self._sensor, voltage_mv, current_ma)
         after_ns = self._clock.monotonic_ns()
         flags = (FLAG_SATURATED,) if self._sensor.saturated(current_ma) else ()
-        if self._info.kind == "point":
+        if self.info.kind == "point":
             at_ns = (before_ns + after_ns) // 2
             return (Point(at_ns, (after_ns - before_ns) // 2, power_uw, flags),)
         # A value speaks for no more than the chip's averaging time, so a late read leaves a hole.
@@ -117,31 +99,13 @@ class EnergySensor:
         self._sensor = sensor
         self._energy_path = energy_path
         self._clock = clock
-        self._period_ns = period_ns or _COUNTER_PERIOD_NS
+        self.period_ns = period_ns or _COUNTER_PERIOD_NS
         # The driver shows the 40-bit register as 64 bits of uJ; full it holds years of a board.
         self._counter = EndlessCounter(wraps_at_uj=None, max_power_uw=_MAX_POWER_UW)
-        self._info = describe(sensor, "counter", boundary)
+        self.info = describe(sensor, "counter", boundary)
+        self.budget = sensor.chip.budget
+        self.idle_uw: int | None = None
         self.read()
-
-    @property
-    def info(self) -> MeterInfo:
-        """Chip, address, shunt and boundary."""
-        return self._info
-
-    @property
-    def budget(self) -> ErrorBudget:
-        """Of the chip with a usual shunt."""
-        return self._sensor.chip.budget
-
-    @property
-    def period_ns(self) -> int:
-        """Only the edges of windows depend on it."""
-        return self._period_ns
-
-    @property
-    def idle_uw(self) -> int | None:
-        """Unknown to a sensor."""
-        return None
 
     def read(self) -> tuple[Count, ...]:
         """Read the energy register, and the current for the end of its range.

@@ -76,36 +76,19 @@ class ModelledMeter:
         self._path = root / "proc" / "stat"
         self._clock = clock
         self._model = model
-        self._period_ns = period_ns
+        self.period_ns = period_ns
+        self.idle_uw: int | None = model.idle_uw
+        self.budget = ErrorBudget(gain_ratio=model.u_ratio)
+        self.info = MeterInfo(
+            name=f"model:{model.board_id}",
+            kind="modelled",
+            boundary="modelled",
+            covers=f"nothing is measured: a line over the processors' load, {model.origin}",
+            u_ratio=model.u_ratio,
+        )
         self._busy_ratio = 0.0
         self._last_ns = clock.monotonic_ns()
         self._last = self._read_cpu_time()
-
-    @property
-    def info(self) -> MeterInfo:
-        """Which line is used, and whose."""
-        return MeterInfo(
-            name=f"model:{self._model.board_id}",
-            kind="modelled",
-            boundary="modelled",
-            covers=f"nothing is measured: a line over the processors' load, {self._model.origin}",
-            u_ratio=self._model.u_ratio,
-        )
-
-    @property
-    def budget(self) -> ErrorBudget:
-        """Wide, and in proportion."""
-        return ErrorBudget(gain_ratio=self._model.u_ratio)
-
-    @property
-    def period_ns(self) -> int:
-        """Long enough for some ticks of the kernel."""
-        return self._period_ns
-
-    @property
-    def idle_uw(self) -> int | None:
-        """The line at no load."""
-        return self._model.idle_uw
 
     def read(self) -> tuple[Mean, ...]:
         """Mean power since the last call; the last share again when no tick has passed.

@@ -65,14 +65,16 @@ class RaplMeter:
 
     def __init__(self, zones: tuple[Zone, ...], clock: Clock, *, period_ns: int) -> None:
         self._clock = clock
-        self._period_ns = period_ns
+        self.period_ns = period_ns
+        self.budget = _BUDGET
+        self.idle_uw: int | None = None
         self._counters = tuple(
             (zone, EndlessCounter(wraps_at_uj=zone.wraps_at_uj, max_power_uw=_MAX_PACKAGE_UW))
             for zone in zones
         )
         self._moved_at_ns = clock.monotonic_ns()
         self._seen_uj = 0
-        self._info = MeterInfo(
+        self.info = MeterInfo(
             name="rapl",
             kind="counter",
             boundary="cpu-package",
@@ -81,26 +83,6 @@ class RaplMeter:
             u_ratio=_BUDGET.gain_ratio,
         )
         self.read()
-
-    @property
-    def info(self) -> MeterInfo:
-        """The zones in one line."""
-        return self._info
-
-    @property
-    def budget(self) -> ErrorBudget:
-        """An assumption; see docs/measuring-energy.md."""
-        return _BUDGET
-
-    @property
-    def period_ns(self) -> int:
-        """Short against the minutes in which a counter wraps."""
-        return self._period_ns
-
-    @property
-    def idle_uw(self) -> int | None:
-        """A counter knows nothing of idling."""
-        return None
 
     def read(self) -> tuple[Count, ...]:
         """Read all zones, one after the other.

@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from green_edge.telemetry.store import Figure
-from green_edge.telemetry.watermark import gaps_between
+from green_edge.telemetry.store import Figure, Record, UnreadRecord
+from green_edge.telemetry.watermark import Gap, gaps_between
 from green_edge.telemetry.windows import EnergyWindow, MeterId, energy_windows
 from green_edge_wire.latency import LatencyHistogram
 from green_edge_wire.telemetry import Event, Sample
@@ -34,7 +34,7 @@ class Work:
     """What an artefact did on a device.
 
     Attributes:
-        missing: records given up, and unclean ends.
+        missing: records given up, windows that cannot be read, and unclean ends.
     """
 
     latency: LatencyHistogram
@@ -123,13 +123,17 @@ def figure(subject: Subject, work: Work, energy: Energy | None) -> Figure:
     return base if energy is None else _with_energy(base, energy)
 
 
-def figures(samples: Iterable[Sample], events: Iterable[Event] = ()) -> tuple[Figure, ...]:
+def figures(
+    samples: Iterable[Sample],
+    events: Iterable[Event] = (),
+    unread: Iterable[UnreadRecord] = (),
+) -> tuple[Figure, ...]:
     """Figures of records in memory, by subject and meter; repeats of a record change nothing."""
-    by_name: dict[tuple[str, str, int], Sample | Event] = {}
-    records_given: Iterable[Sample | Event] = itertools.chain(samples, events)
+    by_name: dict[tuple[str, str, int], Record] = {}
+    records_given: Iterable[Record] = itertools.chain(samples, events, unread)
     for record in records_given:
         by_name.setdefault((record.device_id, record.boot_id, record.seq), record)
-    boots: dict[tuple[str, str], list[Sample | Event]] = defaultdict(list)
+    boots: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for name in sorted(by_name):
         boots[name[:2]].append(by_name[name])
     subjects: dict[Subject, list[Sample]] = defaultdict(list)
@@ -184,8 +188,8 @@ def _plus(energy: Energy, window: EnergyWindow, grown_uj: int) -> Energy:
     )
 
 
-def _missing(boots: Mapping[tuple[str, str], Sequence[Sample | Event]]) -> Counter[Subject]:
-    """Records given up, each counted for the artefact of the next window, else the last one's."""
+def _missing(boots: Mapping[tuple[str, str], Sequence[Record]]) -> Counter[Subject]:
+    """What is missing, each counted for the artefact of the next window, else the last one's."""
     counted: Counter[Subject] = Counter()
     ended = {
         (event.device_id, boot_id)
@@ -197,14 +201,24 @@ def _missing(boots: Mapping[tuple[str, str], Sequence[Sample | Event]]) -> Count
         samples = _samples(records)
         if not samples:
             continue
-        seqs = [record.seq for record in records]
-        first_kept = max(record.first_kept_seq for record in records)
-        for gap in gaps_between(1, first_kept - 1, (seq for seq in seqs if seq < first_kept)):
+        for gap in (*_given_up(records), *_unread_windows(records)):
             after = next((s for s in samples if s.seq > gap.last_seq), samples[-1])
             counted[_subject(after)] += gap.length
         if boot in ended or any(sample.cut for sample in samples):
             counted[_subject(samples[-1])] += 1
     return counted
+
+
+def _given_up(records: Sequence[Record]) -> tuple[Gap, ...]:
+    first_kept = max(record.first_kept_seq for record in records)
+    present = (record.seq for record in records if record.seq < first_kept)
+    return gaps_between(1, first_kept - 1, present)
+
+
+def _unread_windows(records: Iterable[Record]) -> Iterator[Gap]:
+    for record in records:
+        if isinstance(record, UnreadRecord) and record.channel == "telemetry":
+            yield Gap(record.seq, record.seq)
 
 
 def unclean_boot(event: Event) -> str | None:
@@ -213,7 +227,7 @@ def unclean_boot(event: Event) -> str | None:
     return boot_id if event.kind == "unclean-end" and isinstance(boot_id, str) else None
 
 
-def _samples(records: Iterable[Sample | Event]) -> list[Sample]:
+def _samples(records: Iterable[Record]) -> list[Sample]:
     return [record for record in records if isinstance(record, Sample)]
 
 

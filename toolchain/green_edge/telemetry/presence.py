@@ -28,6 +28,7 @@ class Presence:
         former_boot_id: the boot before it; empty while there was none.
         former_said_unix_ms: the device's time in the newest birth of the former boot.
         rival_unix_ms: when the former boot last gave a sign of life after it was replaced.
+        ended_unix_ms: when the newest boot was told to have gone; absent while it is on line.
     """
 
     boot_id: str
@@ -37,17 +38,30 @@ class Presence:
     former_boot_id: str = ""
     former_said_unix_ms: int = 0
     rival_unix_ms: int | None = None
+    ended_unix_ms: int | None = None
+
+    @property
+    def changed_unix_ms(self) -> int | None:
+        """Since when it is on line, or off line; None while unknown."""
+        return self.since_unix_ms if self.online else self.ended_unix_ms
 
 
 def after_status(known: Presence | None, status: Status, received_unix_ms: int) -> Presence:
     """What is known once a birth or last will has arrived."""
     if known is None:
-        return Presence(status.boot_id, status.online, status.at_unix_ms, received_unix_ms)
+        return Presence(
+            boot_id=status.boot_id,
+            online=status.online,
+            said_unix_ms=status.at_unix_ms,
+            since_unix_ms=received_unix_ms,
+            ended_unix_ms=None if status.online else received_unix_ms,
+        )
     if status.boot_id == known.boot_id:
         return replace(
             known,
             online=status.online,
             said_unix_ms=max(known.said_unix_ms, status.at_unix_ms),
+            ended_unix_ms=_ended(known, status, received_unix_ms),
         )
     if not status.online:
         return known  # the last will of a boot that was replaced says nothing of the new one
@@ -71,13 +85,31 @@ def after_record(known: Presence, record: Sample | Event, received_unix_ms: int)
     return replace(known, rival_unix_ms=received_unix_ms) if lives else known
 
 
-def problems(known: Presence, last_seen_unix_ms: int) -> tuple[str, ...]:
-    """Lines for a person."""
-    rival_unix_ms = known.rival_unix_ms
-    if rival_unix_ms is None or last_seen_unix_ms - rival_unix_ms > _RIVAL_FORGOTTEN_MS:
-        return ()
-    boots = f"{known.former_boot_id[:8]} and {known.boot_id[:8]}"
-    return (f"two agents use this id (boots {boots}); give each device an id of its own",)
+def problems(
+    known: Presence | None, last_seen_unix_ms: int, *, unread: bool = False
+) -> tuple[str, ...]:
+    """Lines for a person.
+
+    Args:
+        known: boots of the device; None before the first status.
+        last_seen_unix_ms: when anything of it last arrived.
+        unread: whether there are records of it that this version cannot decode.
+    """
+    found = []
+    if known is not None and known.rival_unix_ms is not None:
+        boots = f"{known.former_boot_id[:8]} and {known.boot_id[:8]}"
+        if last_seen_unix_ms - known.rival_unix_ms <= _RIVAL_FORGOTTEN_MS:
+            found.append(f"two agents use this id (boots {boots}); give each device an id of its own")
+    if unread:
+        found.append("sent records that this version cannot read; they are kept: upgrade green-edge")
+    return tuple(found)
+
+
+def _ended(known: Presence, status: Status, received_unix_ms: int) -> int | None:
+    if status.online:
+        return None
+    # A retained last will comes again with every new connection of the collector.
+    return received_unix_ms if known.online else known.ended_unix_ms
 
 
 def _replaced(

@@ -34,11 +34,38 @@ class Watermark:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadRecord:
+    """A record that this version cannot decode, kept as it came until a version can.
+
+    It has its place in the boot's sequence, so it holds no watermark back, but no figure: a window
+    of this kind counts as missing until it is read.
+
+    Attributes:
+        channel: which one it came on, `telemetry` or `event`.
+        text: the record as JSON.
+        reason: why it cannot be decoded.
+    """
+
+    device_id: str
+    boot_id: str
+    seq: int
+    channel: Literal["telemetry", "event"]
+    text: str
+    reason: str
+    first_kept_seq: int = 1
+
+
+Record = Sample | Event | UnreadRecord
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceRow:
     """A device as the workstation knows it; texts are empty while unknown.
 
     Attributes:
         last_seen_unix_ms: when anything of it last arrived, on this machine's clock.
+        since_unix_ms: when the newest start of its agent announced itself, or, off line, when that
+            was told to have gone; on this machine's clock, absent while unknown.
         desired_sha256: bundle of its newest rollout, else what the device says it was told.
         reported_sha256: bundle that the device says is active.
         state: of the newest update, as the device reports it; absent before the first report.
@@ -50,6 +77,7 @@ class DeviceRow:
     site: str
     online: bool
     last_seen_unix_ms: int
+    since_unix_ms: int | None = None
     board: str = ""
     runtime: str = ""
     agent_version: str = ""
@@ -86,7 +114,8 @@ class Figure:
         energy_inferences: inferences that the energy per inference rests on.
         windows: reporting windows that arrived.
         windows_invalid: those of them whose energy is flagged as not to be counted.
-        windows_missing: records that the device gave up, and one for each unclean end.
+        windows_missing: records that the device gave up, windows that this version cannot read,
+            and one for each unclean end.
         flags: of all readings, and `net-partial` where some windows lack their idle energy.
     """
 
@@ -205,13 +234,19 @@ class Telemetry(Protocol):
         ...
 
     def commit(
-        self, records: Sequence[Sample | Event], *, site: str, received_unix_ms: int
+        self, records: Sequence[Record], *, site: str, received_unix_ms: int
     ) -> tuple[Watermark, ...]:
         """Keep records; a record that is there already, by device, boot and seq, changes nothing.
+
+        Only a record that can be read takes the place of an unread one.
 
         Returns:
             The watermark of every boot that `records` name, also where nothing was new.
         """
+        ...
+
+    def reread(self) -> int:
+        """Commit the unread records that can be decoded by now; returns how many."""
         ...
 
     def put_status(self, site: str, status: Status, received_unix_ms: int) -> None:

@@ -52,22 +52,33 @@ FROM (
 GROUP BY device_id, artefact, meter
 """
 
-# What is missing counts for the artefact of the next window, else of the boot's last one.
+# What is missing counts for the artefact of the next window, else of the boot's last one, and at
+# that window's time; an unread window counts at its arrival. The order of joins is fixed as above:
+# left alone, SQLite reads every sample to look up the few things missing.
 _MISSING = """
 SELECT b.device_id, s.artefact, m.missing
 FROM (
-  SELECT g.boot, g.last_seq - g.first_seq + 1 AS missing, coalesce(
+  SELECT g.boot, g.last_seq - g.first_seq + 1 AS missing, NULL AS at_unix_ms, coalesce(
       (SELECT min(n.seq) FROM sample n WHERE n.boot = g.boot AND n.seq > g.last_seq),
       (SELECT max(l.seq) FROM sample l WHERE l.boot = g.boot)
     ) AS seq
   FROM gap g
   UNION ALL
-  SELECT u.id, 1, (SELECT max(l.seq) FROM sample l WHERE l.boot = u.id)
+  SELECT u.id, 1, NULL, (SELECT max(l.seq) FROM sample l WHERE l.boot = u.id)
   FROM boot u WHERE u.unclean
+  UNION ALL
+  SELECT r.boot, 1, r.received_unix_ms, coalesce(
+      (SELECT min(n.seq) FROM sample n WHERE n.boot = r.boot AND n.seq > r.seq),
+      (SELECT max(l.seq) FROM sample l WHERE l.boot = r.boot)
+    )
+  FROM boot o CROSS JOIN unread r ON r.boot = o.id
+  WHERE r.received_unix_ms >= :since AND r.received_unix_ms < :until AND r.channel = 'telemetry'
 ) m
-JOIN boot b ON b.id = m.boot
-JOIN sample s ON s.boot = m.boot AND s.seq = m.seq
-WHERE s.at_unix_ms >= :since AND s.at_unix_ms < :until
+CROSS JOIN boot b ON b.id = m.boot
+CROSS JOIN sample s ON s.boot = m.boot AND s.seq = m.seq
+WHERE coalesce(m.at_unix_ms, s.at_unix_ms) >= :since
+  AND coalesce(m.at_unix_ms, s.at_unix_ms) < :until
+  AND (:device IS NULL OR b.device_id = :device)
 """
 
 _STEPS_WORK = """

@@ -1,7 +1,7 @@
 """Tables of the SQLite store and how an older file becomes a current one.
 
-Every record is kept whole, as JSON, in `raw`; the narrow tables beside it hold the columns that
-queries need. Ids of boots, artefacts and meters stand for their long names.
+Every record is kept whole, as JSON, in `raw`, or in `unread` while this version cannot decode it;
+the narrow tables beside them hold the columns that queries need. Ids of boots, artefacts and meters stand for their long names.
 """
 
 import sqlite3
@@ -123,6 +123,18 @@ CREATE TABLE rollout_device (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rollout_device_newest ON rollout_device (device_id, rollout);
 CREATE INDEX rollout_device_state ON rollout_device (state);
+""",
+    """
+CREATE TABLE unread (
+  boot INTEGER NOT NULL REFERENCES boot (id),
+  seq INTEGER NOT NULL,
+  received_unix_ms INTEGER NOT NULL,
+  channel TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  record TEXT NOT NULL,
+  PRIMARY KEY (boot, seq)
+) STRICT;
+CREATE INDEX unread_received ON unread (boot, received_unix_ms);
 """,
 )
 
