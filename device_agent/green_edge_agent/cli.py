@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         GreenEdgeError: for `entry` to print.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     return command(options)
 
@@ -125,15 +125,16 @@ def _config(path: Path) -> AgentConfig:
     return loaded.config
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar; the documentation is written from it."""
+    top = argparse.ArgumentParser(
         prog="green-edge-agent",
         description="Runs signed models on this device and reports latency and energy over MQTT.",
         epilog="example: green-edge-agent run --config agent.toml",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("-v", "--verbose", action="store_true", help="log more, show tracebacks")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    top.add_argument("-v", "--verbose", action="store_true", help="log more, show tracebacks")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
     add = partial(_add, commands)
     run = add("run", _run, "Run the service until SIGTERM or the end of standard input.")
     run.add_argument("--config", type=Path, default=DEFAULT_PATH, help="default: %(default)s")
@@ -145,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     held.add_argument("--config", type=Path, default=DEFAULT_PATH, help="default: %(default)s")
     for command in (check, seen, held):
         command.add_argument("--json", action="store_true", help="print one JSON document")
-    return parser
+    return top
 
 
 def _add(

@@ -168,7 +168,7 @@ def test_the_agent_installs_a_bundle_and_answers_requests(
             assert "error" in lines.ask(6, [1.0, 2.0])
             assert "error" not in lines.ask(7, [0.5] * SIZE * SIZE)
             assert lines.end() == 0
-        assert sum(s.latency.count for s in collector.samples()) == 6
+        wait_until(lambda: sum(s.latency.count for s in collector.samples()) == 6)
         assert sum(s.errors for s in collector.samples()) == 2
 
 

@@ -45,7 +45,9 @@ class SecondRuntime:
         path = os.pathsep.join(str(folder) for folder in (*before, _AGENT))
         return {**os.environ, "PYTHONPATH": path, "PYTHONNOUSERSITE": "1"}
 
-    def run(self, *arguments: str, before: tuple[Path, ...] = ()) -> subprocess.CompletedProcess:  # type: ignore[type-arg]
+    def run(
+        self, *arguments: str, before: tuple[Path, ...] = ()
+    ) -> "subprocess.CompletedProcess[str]":
         """Run its Python to the end."""
         return subprocess.run(
             [self.python, *arguments],

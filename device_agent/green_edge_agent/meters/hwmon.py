@@ -7,7 +7,7 @@ not average gives points; how often they are taken is a matter of sampling, see 
 
 from pathlib import Path
 
-from green_edge_agent.meters.contract import Count, ErrorBudget, Mean, Meter, Point
+from green_edge_agent.meters.contract import Count, Mean, Meter, Point
 from green_edge_agent.meters.counter import EndlessCounter
 from green_edge_agent.meters.sensors import (
     Sensor,

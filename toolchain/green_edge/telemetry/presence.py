@@ -99,9 +99,13 @@ def problems(
     if known is not None and known.rival_unix_ms is not None:
         boots = f"{known.former_boot_id[:8]} and {known.boot_id[:8]}"
         if last_seen_unix_ms - known.rival_unix_ms <= _RIVAL_FORGOTTEN_MS:
-            found.append(f"two agents use this id (boots {boots}); give each device an id of its own")
+            found.append(
+                f"two agents use this id (boots {boots}); give each device an id of its own"
+            )
     if unread:
-        found.append("sent records that this version cannot read; they are kept: upgrade green-edge")
+        found.append(
+            "sent records that this version cannot read; they are kept: upgrade green-edge"
+        )
     return tuple(found)
 
 

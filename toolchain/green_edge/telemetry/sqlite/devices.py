@@ -2,15 +2,16 @@
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from green_edge.telemetry.presence import Presence, after_record, after_status, problems
-from green_edge.telemetry.store import DeviceRow, EventRow
+from green_edge.telemetry.store import DeviceRow, EventRow, Record, UnreadRecord
 from green_edge_wire import codec
 from green_edge_wire.device import DeviceInfo, Reported, Status
-from green_edge_wire.telemetry import Event, Sample
+from green_edge_wire.telemetry import Event
 
-# Device, site, last seen, then presence, info and report as JSON where they are known.
-_Columns = tuple[str, str, int, str | None, str | None, str | None]
+# Presence, info and report as JSON, where they are known.
+_Texts = tuple[str | None, str | None, str | None]
 
 _SEEN = """
 INSERT INTO device (device_id, site, last_seen_unix_ms) VALUES (?, ?, ?)
@@ -18,10 +19,14 @@ ON CONFLICT (device_id) DO UPDATE SET site = excluded.site,
   last_seen_unix_ms = max(last_seen_unix_ms, excluded.last_seen_unix_ms)
 """
 
-_DESIRED = """
-SELECT d.device_id, r.bundle_sha256
-FROM rollout_device d JOIN rollout r ON r.id = d.rollout
-WHERE d.rollout = (SELECT max(n.rollout) FROM rollout_device n WHERE n.device_id = d.device_id)
+_DEVICES = """
+SELECT d.presence, d.info, d.reported, d.device_id, d.site, d.last_seen_unix_ms,
+  (
+    SELECT r.bundle_sha256 FROM rollout_device n JOIN rollout r ON r.id = n.rollout
+    WHERE n.device_id = d.device_id ORDER BY n.rollout DESC LIMIT 1
+  ),
+  EXISTS (SELECT 1 FROM boot b JOIN unread u ON u.boot = b.id WHERE b.device_id = d.device_id)
+FROM device d ORDER BY d.device_id
 """
 
 _EVENTS = """
@@ -53,7 +58,7 @@ def keep_status(
 def keep_signs_of_life(
     connection: sqlite3.Connection,
     site: str,
-    records: Iterable[Sample | Event],
+    records: Iterable[Record],
     received_unix_ms: int,
 ) -> None:
     """Note the devices that records come from, and boots that live though they were replaced."""
@@ -65,7 +70,7 @@ def keep_signs_of_life(
             keep_seen(connection, site, device_id, received_unix_ms)
             before[device_id] = after[device_id] = _presence(connection, device_id)
         known = after[device_id]
-        if known is not None:
+        if known is not None and not isinstance(record, UnreadRecord):
             after[device_id] = after_record(known, record, received_unix_ms)
     for device_id, known in after.items():
         if known is not None and known != before[device_id]:
@@ -93,14 +98,34 @@ def keep_reported(
     )
 
 
-def read_devices(connection: sqlite3.Connection) -> tuple[DeviceRow, ...]:
-    """All devices, by id."""
-    desired = dict(connection.execute(_DESIRED).fetchall())
-    rows = connection.execute(
-        "SELECT device_id, site, last_seen_unix_ms, presence, info, reported"
-        " FROM device ORDER BY device_id"
-    )
-    return tuple(_row(columns, desired.get(columns[0])) for columns in rows)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a device has told of itself, decoded."""
+
+    presence: Presence | None
+    info: DeviceInfo | None
+    reported: Reported | None
+
+
+class Listing:
+    """Reads the devices; not thread-safe.
+
+    Remembers what the texts of the newest listing decode to: a listing is read every second, and
+    most devices say something new of themselves once a day.
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[_Texts, _Told] = {}
+
+    def read(self, connection: sqlite3.Connection) -> tuple[DeviceRow, ...]:
+        """All devices, by id."""
+        known, self._told = self._told, {}
+        rows = []
+        for presence, info, reported, *columns in connection.execute(_DEVICES):
+            texts: _Texts = (presence, info, reported)
+            told = self._told[texts] = known.get(texts) or _decoded(texts)
+            rows.append(_row(told, *columns))
+        return tuple(rows)
 
 
 def read_events(
@@ -125,28 +150,41 @@ def _event(received_unix_ms: int, record: str) -> EventRow:
     )
 
 
-def _row(columns: _Columns, desired_sha256: str | None) -> DeviceRow:
-    device_id, site, last_seen_unix_ms, presence_json, info_json, reported_json = columns
-    presence = codec.loads(Presence, presence_json, strict=False) if presence_json else None
-    info = codec.loads(DeviceInfo, info_json, strict=False) if info_json else None
-    reported = codec.loads(Reported, reported_json, strict=False) if reported_json else None
+def _decoded(texts: _Texts) -> _Told:
+    presence, info, reported = texts
+    return _Told(
+        codec.loads(Presence, presence, strict=False) if presence else None,
+        codec.loads(DeviceInfo, info, strict=False) if info else None,
+        codec.loads(Reported, reported, strict=False) if reported else None,
+    )
+
+
+def _row(
+    told: _Told,
+    device_id: str,
+    site: str,
+    last_seen_unix_ms: int,
+    desired_sha256: str | None,
+    unread: int,
+) -> DeviceRow:
+    presence, info, reported = told.presence, told.info, told.reported
     slots = (reported.slots if reported else ()) or (info.slots if info else ())
-    told_sha256 = reported.desired_sha256 if reported else ""
     return DeviceRow(
         device_id=device_id,
         site=site,
         online=presence is not None and presence.online,
         last_seen_unix_ms=last_seen_unix_ms,
+        since_unix_ms=presence.changed_unix_ms if presence else None,
         board=info.board if info else "",
         runtime=info.runtime if info else "",
         agent_version=info.agent_version if info else "",
-        desired_sha256=desired_sha256 or told_sha256,
+        desired_sha256=desired_sha256 or (reported.desired_sha256 if reported else ""),
         reported_sha256=reported.active_sha256 if reported else "",
         state=reported.state if reported else None,
         reason=reported.reason if reported else "",
         slots=slots,
         meters=info.meters if info else (),
-        problems=problems(presence, last_seen_unix_ms) if presence else (),
+        problems=problems(presence, last_seen_unix_ms, unread=bool(unread)),
     )
 
 

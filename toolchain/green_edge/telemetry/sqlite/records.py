@@ -5,20 +5,39 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from green_edge.telemetry.merge import unclean_boot
-from green_edge.telemetry.store import Watermark
+from green_edge.telemetry.store import Record, UnreadRecord, Watermark
 from green_edge.telemetry.watermark import Gap, advance, gaps_between, without
 from green_edge.telemetry.windows import MeterId, energy_windows, moment_unix_ms
 from green_edge_wire import codec
+from green_edge_wire.errors import DecodeError
 from green_edge_wire.latency import LatencyHistogram
 from green_edge_wire.telemetry import Event, Sample
+
+_KINDS: dict[str, type[Sample | Event]] = {"telemetry": Sample, "event": Event}
 
 # Bucket index and count; the same on every machine, because store files travel.
 _BUCKET = struct.Struct("<HQ")
 
-_PRESENT_ABOVE = (
-    "SELECT seq FROM raw WHERE boot = ? AND seq > ? ORDER BY seq"  # read lazily up to the hole
-)
-_PRESENT_WITHIN = "SELECT seq FROM raw WHERE boot = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+# Read lazily up to the first hole: SQLite merges both tables in the order of their keys.
+_PRESENT = """
+SELECT seq FROM raw WHERE boot = :boot AND seq BETWEEN :low AND :high
+UNION ALL
+SELECT seq FROM unread WHERE boot = :boot AND seq BETWEEN :low AND :high
+ORDER BY seq
+"""
+_NO_END = (1 << 63) - 1
+
+_KEEP_UNREAD = """
+INSERT OR IGNORE INTO unread
+SELECT :boot, :seq, :received, :channel, :reason, :record
+WHERE NOT EXISTS (SELECT 1 FROM raw WHERE boot = :boot AND seq = :seq)
+"""
+_UNREAD_AFTER = """
+SELECT boot, seq, received_unix_ms, channel, record FROM unread
+WHERE (boot, seq) > (?, ?) ORDER BY boot, seq LIMIT ?
+"""
+# Unread records are tried again in transactions of so many, so that others can write in between.
+_REREAD_AT_ONCE = 500
 
 
 def pack_latency(latency: LatencyHistogram) -> bytes:
@@ -32,6 +51,31 @@ def unpack_latency(packed: bytes) -> Iterator[tuple[int, int]]:
     return _BUCKET.iter_unpack(packed)
 
 
+def reread_some(
+    connection: sqlite3.Connection, after: tuple[int, int]
+) -> tuple[int, tuple[int, int] | None]:
+    """Commit those of the next unread records that can be decoded by now.
+
+    Args:
+        connection: with a write transaction open.
+        after: boot and seq of the last one tried; zeros before the first.
+
+    Returns:
+        How many were committed, and the last one tried; None at the end.
+    """
+    rows = connection.execute(_UNREAD_AFTER, (*after, _REREAD_AT_ONCE)).fetchall()
+    committed = 0
+    for boot, seq, received_unix_ms, channel, text in rows:
+        after = (boot, seq)
+        try:
+            record = codec.loads(_KINDS[channel], text, strict=False)
+        except DecodeError:
+            continue
+        Commit(connection, received_unix_ms).keep([record])
+        committed += 1
+    return committed, after if rows else None
+
+
 class Commit:
     """One call of `commit` inside of a write transaction; ids are looked up once."""
 
@@ -42,13 +86,15 @@ class Commit:
         self._artefacts: dict[tuple[str, str, int], int] = {}
         self._meters: dict[MeterId, int] = {}
 
-    def keep(self, records: Sequence[Sample | Event]) -> tuple[Watermark, ...]:
+    def keep(self, records: Sequence[Record]) -> tuple[Watermark, ...]:
         """Keep what is new and move the watermarks."""
         first_kept: dict[int, int] = {}
         for record in records:
             boot = self._boot(record.device_id, record.boot_id)
             first_kept[boot] = max(first_kept.get(boot, 1), record.first_kept_seq)
-            if self._is_new(boot, record):
+            if isinstance(record, UnreadRecord):
+                self._keep_unread(boot, record)
+            elif self._is_new(boot, record):
                 self._close_gap(boot, record.seq)
                 if isinstance(record, Sample):
                     self._keep_sample(boot, record)
@@ -66,7 +112,25 @@ class Commit:
             "INSERT OR IGNORE INTO raw VALUES (?, ?, ?, ?)",
             (boot, record.seq, self._received_unix_ms, codec.dumps(record)),
         )
-        return added.rowcount == 1
+        if added.rowcount != 1:
+            return False
+        self._sql.execute("DELETE FROM unread WHERE boot = ? AND seq = ?", (boot, record.seq))
+        return True
+
+    def _keep_unread(self, boot: int, record: UnreadRecord) -> None:
+        added = self._sql.execute(
+            _KEEP_UNREAD,
+            {
+                "boot": boot,
+                "seq": record.seq,
+                "received": self._received_unix_ms,
+                "channel": record.channel,
+                "reason": record.reason,
+                "record": record.text,
+            },
+        )
+        if added.rowcount == 1:
+            self._close_gap(boot, record.seq)
 
     def _keep_sample(self, boot: int, sample: Sample) -> None:
         at_unix_ms = moment_unix_ms(sample.ended_at_unix_ms, self._received_unix_ms)
@@ -123,9 +187,8 @@ class Commit:
         first_kept = max(first_kept, known)
         low, high = before + 1, first_kept - 1
         if low <= high:
-            present = self._seqs(_PRESENT_WITHIN, (boot, low, high))
-            self._keep_gaps(boot, gaps_between(low, high, present))
-        above = self._seqs(_PRESENT_ABOVE, (boot, max(before, high)))
+            self._keep_gaps(boot, gaps_between(low, high, self._seqs(boot, low, high)))
+        above = self._seqs(boot, max(before, high) + 1, _NO_END)
         reached = advance(before, first_kept, above)
         if (reached, first_kept) != (before, known):
             self._sql.execute(
@@ -138,8 +201,9 @@ class Commit:
         rows = [(boot, gap.first_seq, gap.last_seq) for gap in gaps]
         self._sql.executemany("INSERT INTO gap VALUES (?, ?, ?)", rows)
 
-    def _seqs(self, query: str, arguments: tuple[int, ...]) -> Iterator[int]:
-        return (seq for (seq,) in self._sql.execute(query, arguments))
+    def _seqs(self, boot: int, low: int, high: int) -> Iterator[int]:
+        found = self._sql.execute(_PRESENT, {"boot": boot, "low": low, "high": high})
+        return (seq for (seq,) in found)
 
     def _boot(self, device_id: str, boot_id: str) -> int:
         key = (device_id, boot_id)

@@ -1,7 +1,8 @@
 """Tables of the SQLite store and how an older file becomes a current one.
 
 Every record is kept whole, as JSON, in `raw`, or in `unread` while this version cannot decode it;
-the narrow tables beside them hold the columns that queries need. Ids of boots, artefacts and meters stand for their long names.
+the narrow tables beside them hold the columns that queries need. Ids of boots, artefacts and meters
+stand for their long names.
 """
 
 import sqlite3

@@ -6,19 +6,20 @@ from pathlib import Path
 
 from green_edge.telemetry.sqlite import devices, figures, rollouts
 from green_edge.telemetry.sqlite.database import Database
-from green_edge.telemetry.sqlite.records import Commit
+from green_edge.telemetry.sqlite.devices import Listing
+from green_edge.telemetry.sqlite.records import Commit, reread_some
 from green_edge.telemetry.store import (
     DeviceRow,
     EventRow,
     Figure,
     Point,
+    Record,
     Rollout,
     RolloutDevice,
     Watermark,
 )
 from green_edge_wire.device import DeviceInfo, Reported, Status
 from green_edge_wire.errors import ConfigError
-from green_edge_wire.telemetry import Event, Sample
 
 
 class SqliteStore:
@@ -26,6 +27,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self._database = Database(path, create=create)
+        self._listing = Listing()
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -34,13 +36,23 @@ class SqliteStore:
             yield
 
     def commit(
-        self, records: Sequence[Sample | Event], *, site: str, received_unix_ms: int
+        self, records: Sequence[Record], *, site: str, received_unix_ms: int
     ) -> tuple[Watermark, ...]:
         """Keep records once each."""
         with self._database.write() as connection:
             marks = Commit(connection, received_unix_ms).keep(records)
             devices.keep_signs_of_life(connection, site, records, received_unix_ms)
         return marks
+
+    def reread(self) -> int:
+        """Commit the unread records that can be decoded by now."""
+        committed = 0
+        last: tuple[int, int] | None = (0, 0)
+        while last is not None:
+            with self._database.write() as connection:
+                more, last = reread_some(connection, last)
+            committed += more
+        return committed
 
     def put_status(self, site: str, status: Status, received_unix_ms: int) -> None:
         """Note a birth or last will."""
@@ -60,7 +72,7 @@ class SqliteStore:
     def devices(self) -> tuple[DeviceRow, ...]:
         """All devices, by id."""
         with self._database.read() as connection:
-            return devices.read_devices(connection)
+            return self._listing.read(connection)
 
     def figures(
         self,

@@ -1,0 +1,77 @@
+"""Measure what a telemetry record costs on the wire: bytes alone and in batches, time to decode.
+
+python benchmarks/wire_cost.py
+"""
+
+import datetime as dt
+import json
+import platform
+import random
+import timeit
+
+from green_edge_wire import codec
+from green_edge_wire.latency import LatencyHistogram
+from green_edge_wire.telemetry import EnergyReading, Sample
+
+_WINDOW_NS = 5_000_000_000
+_INFERENCES = 50
+
+
+def samples(count: int) -> list[Sample]:
+    """Successive windows of one device, 50 inferences each, seeded."""
+    rng = random.Random(7)  # noqa: S311 - made-up records, not secrets
+    made = []
+    for seq in range(1, count + 1):
+        energy_uj = 15_000_000 + rng.randrange(500_000)
+        reading = EnergyReading(
+            meter="hwmon:ina226@1-0040",
+            boundary="board-dc-in",
+            kind="mean",
+            window_ns=_WINDOW_NS,
+            energy_uj=energy_uj,
+            u_ratio=0.006,
+            samples=142,
+            idle_uj=13_500_000,
+            cumulative_uj=seq * energy_uj,
+        )
+        latency = LatencyHistogram.of(rng.gauss(9e6, 4e5).__round__() for _ in range(_INFERENCES))
+        made.append(
+            Sample(
+                device_id="pi-kitchen",
+                boot_id="4f2a9c1d7be03856",
+                seq=seq,
+                window_start_mono_ns=seq * _WINDOW_NS,
+                window_ns=_WINDOW_NS,
+                ended_at_unix_ms=1_790_000_000_000 + 5_000 * seq,
+                artifact_sha256="ab" * 32,
+                model="digits",
+                model_version=3,
+                latency=latency,
+                energy=(reading,),
+                cumulative_inferences=_INFERENCES * seq,
+            )
+        )
+    return made
+
+
+def main() -> None:
+    """Print bytes and microseconds a record for some batch sizes."""
+    found = {}
+    for count in (1, 10, 20):
+        payload = codec.pack(samples(count))
+        rounds = 2000 // count
+        seconds = min(
+            timeit.repeat(lambda p=payload: codec.unpack(Sample, p), number=rounds, repeat=5)
+        )
+        found[f"batch_of_{count}"] = {
+            "message_bytes": len(payload),
+            "bytes_a_record": round(len(payload) / count),
+            "decode_us_a_record": round(seconds / rounds / count * 1e6, 1),
+        }
+    machine = f"{platform.machine()}, Python {platform.python_version()}"
+    date = dt.datetime.now(dt.UTC).date().isoformat()
+    print(json.dumps({**found, "machine": machine, "date": date}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
