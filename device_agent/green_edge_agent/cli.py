@@ -22,7 +22,7 @@ from green_edge_agent.meters.sysroot import sysroot
 from green_edge_wire import __version__
 from green_edge_wire.clock import SystemClock
 from green_edge_wire.device import SlotInfo
-from green_edge_wire.errors import DeviceError, GreenEdgeError
+from green_edge_wire.errors import ConfigError, DeviceError, GreenEdgeError
 
 _INTERRUPTED = 130
 
@@ -64,6 +64,12 @@ def entry() -> None:
         code = main()
     except GreenEdgeError as error:
         code = _fail(str(error), error.exit_code, verbose=verbose)
+    except ModuleNotFoundError as error:
+        missing = ConfigError(
+            f"the package {error.name!r} is not installed",
+            hint="install the agent with its runtime: pip install 'green-edge[device]'",
+        )
+        code = _fail(str(missing), missing.exit_code, verbose=verbose)
     except KeyboardInterrupt:
         code = _fail("interrupted", _INTERRUPTED, verbose=False)
     except BrokenPipeError:

@@ -14,31 +14,36 @@ import click
 
 from green_edge.cli import render
 from green_edge_wire import __version__
-from green_edge_wire.errors import GreenEdgeError
+from green_edge_wire.errors import ConfigError, GreenEdgeError
 
 
 class _Entry(NamedTuple):
+    """A command: its module, its line in the help, and the extra whose packages it imports."""
+
     module: str
     help: str
+    extra: str
 
 
 # In the order of a user's day.
 COMMANDS = {
-    "demo": _Entry("demo", "Run the whole loop on this machine."),
-    "init": _Entry("init", "Write a commented green-edge.toml."),
-    "build": _Entry("build", "Quantize a model for a target, under an accuracy guard."),
-    "inspect": _Entry("inspect", "Show what a model file or a bundle holds."),
-    "bench": _Entry("bench", "Measure a model's latency on this machine."),
-    "keys": _Entry("keys", "Make, list and export signing keys."),
-    "verify": _Entry("verify", "Check a bundle's bytes and signature."),
-    "up": _Entry("up", "Start broker, collector, artefact server and dashboard."),
-    "push": _Entry("push", "Put a bundle on devices."),
-    "rollback": _Entry("rollback", "Return a device to its previous model."),
-    "devices": _Entry("devices", "List the devices and their state."),
-    "watch": _Entry("watch", "Follow the devices' telemetry in the terminal."),
-    "report": _Entry("report", "Latency and energy per inference, with how each was obtained."),
-    "dashboard": _Entry("dashboard", "Serve the live dashboard alone."),
-    "doctor": _Entry("doctor", "Check this machine and its settings."),
+    "demo": _Entry("demo", "Run the whole loop on this machine.", "all"),
+    "init": _Entry("init", "Write a commented green-edge.toml.", "host"),
+    "build": _Entry("build", "Quantize a model for a target, under an accuracy guard.", "build"),
+    "inspect": _Entry("inspect", "Show what a model file or a bundle holds.", "build"),
+    "bench": _Entry("bench", "Measure a model's latency on this machine.", "build"),
+    "keys": _Entry("keys", "Make, list and export signing keys.", "host"),
+    "verify": _Entry("verify", "Check a bundle's bytes and signature.", "host"),
+    "up": _Entry("up", "Start broker, collector, artefact server and dashboard.", "host"),
+    "push": _Entry("push", "Put a bundle on devices.", "host"),
+    "rollback": _Entry("rollback", "Return a device to its previous model.", "host"),
+    "devices": _Entry("devices", "List the devices and their state.", "host"),
+    "watch": _Entry("watch", "Follow the devices' telemetry in the terminal.", "host"),
+    "report": _Entry(
+        "report", "Latency and energy per inference, with how each was obtained.", "host"
+    ),
+    "dashboard": _Entry("dashboard", "Serve the live dashboard alone.", "host"),
+    "doctor": _Entry("doctor", "Check this machine and its settings.", "host"),
 }
 
 
@@ -52,7 +57,11 @@ class _LazyGroup(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        command: click.Command = importlib.import_module(f"green_edge.cli.{entry.module}").command
+        try:
+            module = importlib.import_module(f"green_edge.cli.{entry.module}")
+        except ModuleNotFoundError as error:
+            raise _not_installed(error, entry.extra) from error
+        command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -77,6 +86,8 @@ def entry() -> None:
         code = main.main(standalone_mode=False)
     except GreenEdgeError as error:
         code = _fail(str(error), error.exit_code, verbose=verbose)
+    except ModuleNotFoundError as error:
+        code = _fail(str(_not_installed(error, "all")), ConfigError.exit_code, verbose=verbose)
     except click.exceptions.NoArgsIsHelpError as error:
         render.say(error.format_message())
         code = 2
@@ -91,6 +102,13 @@ def entry() -> None:
     except Exception as error:  # noqa: BLE001 - the one place where anything unforeseen ends
         code = _fail(f"unexpected {type(error).__name__}: {error}", 1, verbose=verbose)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _not_installed(error: ModuleNotFoundError, extra: str) -> ConfigError:
+    return ConfigError(
+        f"the package {error.name!r} is not installed",
+        hint=f"install the extra that has it: pip install 'green-edge[{extra}]'",
+    )
 
 
 def _usage(error: click.ClickException) -> str:
