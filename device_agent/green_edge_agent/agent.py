@@ -113,13 +113,16 @@ class Agent:
         parts = self._parts
         self.emit("boot", f"agent {__version__} started")
         for end in parts.spool.unclean_ends:
-            self.emit(
+            parts.journal.emit(
                 "unclean-end",
                 f"the agent ended uncleanly; up to {end.bound_ms} ms of its records are lost",
                 {"boot_id": end.boot_id, "bound_ms": end.bound_ms, "last_seq": end.last_seq},
+                tells_end_of=end.boot_id,
             )
         self._say_meters()
         self._load_model()
+        # So that a start which is killed in its first period also leaves a window that was cut.
+        parts.journal.checkpoint()
         self._listen()
         parts.transport.start(
             will=self._message(Up.STATUS, self._status(online=False), retain=True),

@@ -79,18 +79,48 @@ class Journal:
         if self._windows.age_ns() >= self._window_ns:
             self.keep(self._windows.take())
         else:
-            self._checkpoint()
+            self.checkpoint()
 
     def keep(self, sample: Sample) -> None:
         """Commit a closed window, or let it wait until the disk takes it."""
         self._waiting.append(sample)
         self._flush()
 
-    def emit(self, kind: EventKind, message: str, facts: Facts | None = None) -> None:
-        """Commit an event; a disk that refuses gets it into the log only."""
-        logger.info("event=%s %s", kind, message)
+    def checkpoint(self) -> None:
+        """Commit the open window as it stands."""
+        gap_ns = self._clock.monotonic_ns() - self._committed_ns
+        bound_ms = round(ms_from_ns(max(self._longest_ns, gap_ns)))
         try:
-            self._append_event(kind, message, facts or {})
+            self._spool.checkpoint(self._windows.peek(), bound_ms=bound_ms)
+        except DeviceError as error:
+            self._complain(error)
+        else:
+            self._committed()
+
+    def emit(
+        self,
+        kind: EventKind,
+        message: str,
+        facts: Facts | None = None,
+        *,
+        tells_end_of: str | None = None,
+    ) -> None:
+        """Commit an event; a disk that refuses gets it into the log only.
+
+        Args:
+            kind: of the event.
+            message: one line for a person.
+            facts: figures and names for programs.
+            tells_end_of: see `Spool.append`.
+        """
+        logger.info("event=%s %s", kind, message)
+        at_unix_ms, who = self._clock.unix_ms(), self._identity
+
+        def make(seq: int) -> Event:
+            return Event(who.device_id, who.boot_id, seq, at_unix_ms, kind, message, facts or {})
+
+        try:
+            self._spool.append(make, tells_end_of=tells_end_of)
         except DeviceError as error:
             self._complain(error)
 
@@ -113,24 +143,6 @@ class Journal:
             self._waiting.popleft()
             self._committed()
         return True
-
-    def _checkpoint(self) -> None:
-        gap_ns = self._clock.monotonic_ns() - self._committed_ns
-        bound_ms = round(ms_from_ns(max(self._longest_ns, gap_ns)))
-        try:
-            self._spool.checkpoint(self._windows.peek(), bound_ms=bound_ms)
-        except DeviceError as error:
-            self._complain(error)
-        else:
-            self._committed()
-
-    def _append_event(self, kind: EventKind, message: str, facts: Facts) -> None:
-        at_unix_ms, who = self._clock.unix_ms(), self._identity
-
-        def make(seq: int) -> Event:
-            return Event(who.device_id, who.boot_id, seq, at_unix_ms, kind, message, facts)
-
-        self._spool.append(make)
 
     def _committed(self) -> None:
         now_ns = self._clock.monotonic_ns()

@@ -106,19 +106,27 @@ class Spool:
         try:
             if clean:
                 with self._transaction():
-                    self._db.execute("UPDATE boots SET clean = 1 WHERE boot_id = ?", [self.boot_id])
+                    self._mark_clean(self.boot_id)
         finally:
             self._db.close()
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def append(self, make: Callable[[int], Record], *, closes_window: bool = False) -> Record:
+    def append(
+        self,
+        make: Callable[[int], Record],
+        *,
+        closes_window: bool = False,
+        tells_end_of: str | None = None,
+    ) -> Record:
         """Commit the record that `make` builds for the next seq.
 
         Args:
             make: called once with the seq.
             closes_window: the record is the open window's; its checkpoint goes in the same
                 transaction, so the window is never there twice and never missing.
+            tells_end_of: boot whose unclean end the record tells; later starts do not tell it
+                again.
 
         Raises:
             DeviceError: the disk refused; nothing changed.
@@ -129,6 +137,8 @@ class Spool:
             added_bytes = self._insert(record)
             if closes_window:
                 self._db.execute("DELETE FROM open_window")
+            if tells_end_of is not None:
+                self._mark_clean(tells_end_of)
         self._bytes += added_bytes - freed_bytes
         self._dropped += dropped
         return record
@@ -236,9 +246,12 @@ class Spool:
                 window = codec.loads(Sample, left[0], strict=False)
                 last_seq += 1  # noqa: PLW2901 - the window becomes the boot's last record
                 self._insert(replace(window, seq=last_seq, cut=True))
-            self._db.execute("UPDATE boots SET clean = 1 WHERE boot_id = ?", [boot_id])
+            # Not marked clean yet: if this start ends before it has told, the next one tells.
             yield UncleanEnd(boot_id, last_seq, bound_ms)
         self._db.execute("DELETE FROM open_window")
+
+    def _mark_clean(self, boot_id: str) -> None:
+        self._db.execute("UPDATE boots SET clean = 1 WHERE boot_id = ?", [boot_id])
 
     def _begin_boot(self, period_ms: int) -> None:
         self._db.execute(

@@ -74,11 +74,15 @@ class ArtifactError(GreenEdgeError):
 class IntegrityError(ArtifactError):
     """A bundle whose bytes, length or signature are wrong.
 
-    `member` is the archive member at fault, or `archive` for anything outside of members.
+    `member` is the archive member at fault, or `archive` for anything outside of members; `place`
+    is the file that holds the bundle, where there is one.
     """
 
-    def __init__(self, message: str, *, member: str, hint: str | None = None) -> None:
-        super().__init__(f"{member}: {message}", hint=hint)
+    def __init__(
+        self, message: str, *, member: str, place: str | None = None, hint: str | None = None
+    ) -> None:
+        where = member if place is None else f"{place}: {member}"
+        super().__init__(f"{where}: {message}", hint=hint)
         self.member = member
         self.reason = message
 

@@ -1,23 +1,21 @@
 """What every store promises; parametrised by implementation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from green_edge.telemetry import merge
 from green_edge.telemetry.store import (
     Rollout,
     RolloutDevice,
     Store,
     StoreError,
+    UnreadRecord,
     Watermark,
-    open_store,
 )
+from green_edge_wire import codec
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.telemetry import Event, Sample
-from support.memory_store import MemoryStore
 from support.records import (
     ARTEFACT_A,
     ARTEFACT_B,
@@ -27,33 +25,16 @@ from support.records import (
     Steady,
     event,
     info,
-    reading,
     reported,
     sample,
     status,
+    unread,
 )
 
 NOW_UNIX_MS = T0_UNIX_MS + 3_600_000
-Opener = Callable[[], Store]
 
 
-@pytest.fixture(params=["sqlite", "memory"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    """Open the same store, as another process would."""
-    if request.param == "memory":
-        memory = MemoryStore()
-        return lambda: memory
-    return lambda: open_store(f"sqlite://{tmp_path}/fleet.db")
-
-
-@pytest.fixture
-def store(opener: Opener) -> Iterator[Store]:
-    opened = opener()
-    yield opened
-    opened.close()
-
-
-def commit(store: Store, *records: Sample | Event) -> tuple[Watermark, ...]:
+def commit(store: Store, *records: Sample | Event | UnreadRecord) -> tuple[Watermark, ...]:
     return store.commit(records, site="home", received_unix_ms=NOW_UNIX_MS)
 
 
@@ -134,7 +115,9 @@ def test_a_batch_is_kept_whole_or_not_at_all(store: Store) -> None:
     assert len(store.figures()) == len(store.devices()) == 1
 
 
-def test_what_was_committed_is_there_for_the_next_process(store: Store, opener: Opener) -> None:
+def test_what_was_committed_is_there_for_the_next_process(
+    store: Store, opener: Callable[[], Store]
+) -> None:
     commit(store, *Steady().windows([1, 2, 3]))
     other = opener()
     assert other.figures() == store.figures()
@@ -143,167 +126,85 @@ def test_what_was_committed_is_there_for_the_next_process(store: Store, opener: 
     assert store.figures()[0].windows == 4
 
 
-# --- figures ------------------------------------------------------------------------------------
+# --- records of a newer device ------------------------------------------------------------------
 
 
-def test_figures_of_a_steady_device_are_the_worked_numbers(store: Store) -> None:
-    commit(store, *Steady().windows(range(1, 11)))
+def test_an_unread_record_moves_the_watermark_and_counts_as_a_missing_window(store: Store) -> None:
+    marks = commit(store, Steady().window(1), unread(2), Steady().window(3))
+    assert marks == (Watermark("pi-kitchen", BOOT_A, 3),)
     (figure,) = store.figures()
-    assert figure.inferences == 500
-    assert figure.p50_us == pytest.approx(2_000, rel=0.016)
-    assert figure.mean_us == 2_000
-    assert (figure.meter, figure.boundary, figure.kind) == ("hwmon:ina226", "board-dc-in", "mean")
-    assert figure.energy_uj == 100_000_000
-    assert figure.energy_uj_per_inference == 200_000
-    assert figure.net_uj_per_inference == 40_000
-    assert figure.u_ratio == pytest.approx(0.02)
-    assert (figure.windows, figure.windows_missing, figure.flags) == (10, 0, ())
+    assert (figure.windows, figure.windows_missing, figure.inferences) == (2, 1, 100)
+    assert figure.energy_uj == 30_000_000
 
 
-def test_a_lost_record_loses_no_joule(store: Store) -> None:
-    commit(store, *Steady().windows([1, 2, 5]))
-    (figure,) = store.figures()
-    assert figure.energy_uj == 50_000_000
-    assert figure.energy_uj_per_inference == 200_000
-    assert figure.energy_inferences == 150
+def test_an_unread_event_is_no_missing_window(store: Store) -> None:
+    marks = commit(store, unread(1, channel="event"), Steady().window(2))
+    assert marks == (Watermark("pi-kitchen", BOOT_A, 2),)
+    assert store.figures()[0].windows_missing == 0
+    assert store.events() == ()
 
 
-def test_meters_boundaries_and_kinds_are_rows_of_their_own(store: Store) -> None:
-    modelled = reading(7_000_000, meter="model:pi4", boundary="modelled", kind="modelled")
-    commit(store, sample(1, energy=(reading(), modelled)))
-    rows = {row.kind: row for row in store.figures()}
-    assert set(rows) == {"mean", "modelled"}
-    assert (rows["mean"].energy_uj, rows["modelled"].energy_uj) == (10_000_000, 7_000_000)
+def test_an_unread_window_is_missing_when_it_arrived(store: Store) -> None:
+    commit(store, unread(1), Steady().window(2))
+    (row,) = store.figures(until_unix_ms=NOW_UNIX_MS)
+    assert row.windows_missing == 0
+    (row,) = store.figures(until_unix_ms=NOW_UNIX_MS + 1)
+    assert row.windows_missing == 1
 
 
-def test_artefacts_are_rows_of_their_own_with_joules_of_their_own(store: Store) -> None:
-    commit(
-        store,
-        sample(1, energy=(reading(10_000_000),)),
-        sample(2, energy=(reading(4_000_000),), artefact=ARTEFACT_B, model_version=2),
-        sample(3, energy=(reading(10_000_000, cumulative_uj=20_000_000),)),
-    )
-    rows = {row.artifact_sha256: row.energy_uj for row in store.figures()}
-    assert rows == {ARTEFACT_A: 20_000_000, ARTEFACT_B: 4_000_000}
+def test_an_unread_record_is_not_given_up_as_well(store: Store) -> None:
+    commit(store, unread(2))
+    marks = commit(store, Steady().window(5, first_kept_seq=4))
+    assert marks == (Watermark("pi-kitchen", BOOT_A, 3),)
+    assert store.figures()[0].windows_missing == 3
+    commit(store, unread(3))
+    assert store.figures()[0].windows_missing == 3
+    marks = commit(store, unread(4), unread(6, first_kept_seq=6))
+    assert marks == (Watermark("pi-kitchen", BOOT_A, 6),)
+    assert store.figures()[0].windows_missing == 5
 
 
-def test_a_device_without_a_meter_has_a_row_without_energy(store: Store) -> None:
-    commit(store, sample(1, errors=2))
-    (figure,) = store.figures()
-    assert (figure.inferences, figure.errors) == (50, 2)
-    assert figure.energy_uj is None
-    assert figure.kind is None
+def test_repeats_of_unread_records_change_nothing(store: Store) -> None:
+    commit(store, Steady().window(1), unread(2))
+    before = store.figures(), store.devices()
+    assert commit(store, unread(2)) == (Watermark("pi-kitchen", BOOT_A, 2),)
+    assert (store.figures(), store.devices()) == before
 
 
-def test_invalid_windows_are_counted_but_give_no_energy_per_inference(store: Store) -> None:
-    commit(
-        store,
-        sample(1, energy=(reading(10_000_000),)),
-        sample(2, energy=(reading(99_000_000, cumulative_uj=20_000_000, flags=("gap",)),)),
-    )
-    (figure,) = store.figures()
-    assert figure.energy_uj_per_inference == 200_000
-    assert (figure.windows_invalid, figure.flags) == (1, ("gap",))
-
-
-def test_idle_windows_cost_energy_but_not_per_inference(store: Store) -> None:
-    idle = sample(2, latencies_us=(), energy=(reading(8_000_000, cumulative_uj=18_000_000),))
-    commit(store, sample(1, energy=(reading(10_000_000),)), idle)
-    (figure,) = store.figures()
-    assert figure.energy_uj == 18_000_000
-    assert figure.energy_uj_per_inference == 200_000
-
-
-def test_net_energy_over_a_part_of_the_windows_says_so(store: Store) -> None:
-    commit(
-        store,
-        sample(1, energy=(reading(10_000_000, idle_uj=None),)),
-        sample(2, energy=(reading(10_000_000, cumulative_uj=20_000_000),)),
-    )
-    (figure,) = store.figures()
-    assert figure.net_uj_per_inference == 40_000
-    assert figure.flags == (merge.FLAG_NET_PARTIAL,)
-
-
-def test_an_unclean_end_counts_as_one_missing_window(store: Store) -> None:
-    ended = event(1, boot_id=BOOT_B, kind="unclean-end", facts={"boot_id": BOOT_A, "last_seq": 2})
-    cut = replace(Steady().window(2), cut=True)
-    commit(store, Steady().window(1), cut, ended)
-    assert store.figures()[0].windows_missing == 1
-
-
-def test_figures_can_be_asked_for_a_time_a_device_and_a_model(store: Store) -> None:
-    commit(store, *Steady().windows(range(1, 11)), *Steady(device_id="pi-porch").windows([1]))
-    commit(store, sample(1, device_id="pi-attic", model="keywords"))
-    third_ends = T0_UNIX_MS + 15_000
-    (row,) = store.figures(device_id="pi-kitchen", since_unix_ms=third_ends)
-    assert row.inferences == 400
-    (row,) = store.figures(device_id="pi-kitchen", until_unix_ms=third_ends)
-    assert row.inferences == 100
-    assert [row.device_id for row in store.figures(model="keywords")] == ["pi-attic"]
-    assert store.figures(model="nothing") == ()
-
-
-def test_adjoining_times_share_the_joules_out_even_when_records_are_lost(store: Store) -> None:
-    commit(store, *Steady().windows([1, 2, 6, 7]), *Steady(boot_id=BOOT_B).windows([4, 9]))
-    whole = store.figures()[0].energy_uj
-    cut_unix_ms = T0_UNIX_MS + 30_000
-    before = store.figures(until_unix_ms=cut_unix_ms)[0].energy_uj
-    after = store.figures(since_unix_ms=cut_unix_ms)[0].energy_uj
-    assert before is not None
-    assert after is not None
-    assert before + after == whole == 160_000_000
-
-
-def test_a_device_clock_in_the_future_or_never_set_is_replaced_by_the_arrival(
+def test_a_record_that_can_be_read_takes_the_place_of_the_unread_one_but_not_the_other_way(
     store: Store,
 ) -> None:
-    commit(store, sample(1, ended_at_unix_ms=NOW_UNIX_MS + 86_400_000))
-    commit(store, sample(2, ended_at_unix_ms=12_345))
-    (row,) = store.figures(since_unix_ms=NOW_UNIX_MS, until_unix_ms=NOW_UNIX_MS + 1)
-    assert row.windows == 2
-
-
-def test_figures_beyond_reason_are_kept_out_of_the_sums(store: Store) -> None:
-    wild = reading(1 << 62, cumulative_uj=(1 << 63) - 1, u_ratio=1e300)
-    commit(store, sample(1, energy=(wild,)), sample(2, energy=(wild,)), Steady().window(3))
+    device = Steady()
+    commit(store, device.window(1), unread(2))
+    commit(store, device.window(2))
+    commit(store, unread(1), unread(2))
     (figure,) = store.figures()
-    assert figure.energy_uj_per_inference == 200_000
-    assert figure.flags == ("implausible",)
+    assert (figure.windows, figure.windows_missing) == (2, 0)
+    assert store.devices()[0].problems == ()
 
 
-# --- plots --------------------------------------------------------------------------------------
+def test_unread_records_are_read_again_by_a_version_that_can(store: Store) -> None:
+    windows = [unread(seq, text=codec.dumps(Steady().window(seq))) for seq in range(2, 1_203)]
+    commit(store, Steady().window(1), *windows, unread(1_203), unread(1_204, channel="event"))
+    told = unread(1_205, channel="event", text=codec.dumps(event(1_205)))
+    commit(store, told)
+    assert store.figures()[0].windows == 1
+    assert store.reread() == 1_202
+    (figure,) = store.figures()
+    assert (figure.windows, figure.windows_missing, figure.inferences) == (1_202, 1, 60_100)
+    assert [row.seq for row in store.events()] == [1_205]
+    assert store.reread() == 0
+    assert commit(store, event(1_205)) == (Watermark("pi-kitchen", BOOT_A, 1_205),)
 
 
-def test_a_series_gives_steps_with_power_and_latency_and_leaves_empty_ones_out(
-    store: Store,
-) -> None:
-    commit(store, *Steady().windows([1, 2, 3, 4, 9]))
-    points = store.series(
-        "pi-kitchen", since_unix_ms=T0_UNIX_MS, until_unix_ms=T0_UNIX_MS + 50_000, points=5
+def test_a_device_with_unread_records_says_so(store: Store) -> None:
+    commit(store, Steady().window(1), Steady(device_id="pi-porch").window(1))
+    commit(store, unread(2))
+    kitchen, porch = store.devices()
+    assert kitchen.problems == (
+        "sent records that this version cannot read; they are kept: upgrade green-edge",
     )
-    assert [(p.t_unix_ms - T0_UNIX_MS, p.windows) for p in points] == [
-        (0, 1), (10_000, 2), (20_000, 1), (40_000, 1),
-    ]  # fmt: skip
-    assert {p.power_uw for p in points} == {2_000_000}
-    assert {p.energy_uj_per_inference for p in points} == {200_000.0}
-    assert points[1].inferences == 100
-    assert points[0].p95_us == pytest.approx(2_000, rel=0.016)
-
-
-def test_a_series_shows_the_best_kind_of_meter_of_each_step_and_names_it(store: Store) -> None:
-    modelled = reading(7_000_000, meter="model:pi4", boundary="modelled", kind="modelled")
-    commit(store, sample(1, energy=(modelled, reading())), sample(3, energy=(modelled,)))
-    points = store.series(
-        "pi-kitchen", since_unix_ms=T0_UNIX_MS, until_unix_ms=T0_UNIX_MS + 20_000, points=2
-    )
-    assert [p.kind for p in points] == ["mean", "modelled"]
-    assert [p.meter for p in points] == ["hwmon:ina226", "model:pi4"]
-
-
-def test_a_series_over_no_time_is_refused(store: Store) -> None:
-    with pytest.raises(ConfigError, match="a time to cover"):
-        store.series("pi-kitchen", since_unix_ms=5, until_unix_ms=5)
+    assert porch.problems == ()
 
 
 # --- devices and events -------------------------------------------------------------------------
@@ -329,6 +230,32 @@ def test_a_device_that_only_sent_records_is_known_but_not_online(store: Store) -
     commit(store, Steady().window(1))
     (row,) = store.devices()
     assert (row.device_id, row.online, row.board, row.state) == ("pi-kitchen", False, "", None)
+
+
+def test_a_device_says_since_when_it_is_on_or_off_line(store: Store) -> None:
+    commit(store, Steady().window(1))
+    assert store.devices()[0].since_unix_ms is None
+    for arrived, told in enumerate([status(), status(online=False), status(online=False)], 1):
+        store.put_status("home", told, NOW_UNIX_MS + arrived)
+        commit(store, Steady().window(1 + arrived))
+    (row,) = store.devices()
+    assert (row.online, row.since_unix_ms) == (False, NOW_UNIX_MS + 2)
+    store.put_status("home", status(boot_id=BOOT_B), NOW_UNIX_MS + 9)
+    (row,) = store.devices()
+    assert (row.online, row.since_unix_ms) == (True, NOW_UNIX_MS + 9)
+
+
+def test_a_listing_follows_what_devices_say_and_keeps_them_apart(store: Store) -> None:
+    for device_id in ("pi-kitchen", "pi-porch"):
+        store.put_info("home", info(device_id=device_id), NOW_UNIX_MS)
+        store.put_reported("home", reported(device_id=device_id), NOW_UNIX_MS)
+    assert [row.state for row in store.devices()] == ["active", "active"]
+    store.put_reported("home", reported("failed", device_id="pi-porch"), NOW_UNIX_MS)
+    store.put_info("home", replace(info(), board="a new board"), NOW_UNIX_MS)
+    kitchen, porch = store.devices()
+    assert (kitchen.state, kitchen.board) == ("active", "a new board")
+    assert (porch.state, porch.board) == ("failed", info().board)
+    assert store.devices() == (kitchen, porch)
 
 
 def test_the_last_will_of_the_newest_boot_takes_a_device_off_line(store: Store) -> None:
@@ -396,7 +323,9 @@ def rollout(rollout_id: str = "r1", *, bundle: str = ARTEFACT_B) -> Rollout:
     )
 
 
-def test_a_counter_only_grows_for_each_device_and_key(store: Store, opener: Opener) -> None:
+def test_a_counter_only_grows_for_each_device_and_key(
+    store: Store, opener: Callable[[], Store]
+) -> None:
     assert store.next_counter("pi-kitchen", "k1", 1_000) == 1_000
     assert store.next_counter("pi-kitchen", "k1", 1_000) == 1_001
     assert store.next_counter("pi-kitchen", "k1", 500) == 1_002

@@ -261,7 +261,7 @@ def test_the_command_takes_everything_from_a_project_file(place: Workshop) -> No
         ),
         (("calibration.npz", "--calibration", "calibration.npz"), 3, "not a model"),
         ((), 2, "no model is named"),
-        (("dense.tflite", "--train", "t.npz", "--max-drop", "-1"), 2, "must not be negative"),
+        (("dense.tflite", "--train", "t.npz", "--max-drop", "-1"), 2, "--max-drop: must be 0"),
     ],
 )
 def test_wrong_use_is_one_line_and_the_exit_code_of_its_kind(

@@ -73,6 +73,24 @@ def test_a_payload_of_records_unpacks_to_them(records: list[telemetry.Sample]) -
     assert payload[:1] in (b"[", b"\x78")
 
 
+finite = json_values.filter(lambda value: "Infinity" not in json.dumps(value))
+blanks = st.text(" \t\r\n", max_size=3)
+
+
+@given(st.lists(st.one_of(wire.events, finite), max_size=6), blanks)
+def test_every_item_of_an_array_is_its_record_or_its_own_text(items: list[Any], gap: str) -> None:
+    texts = [
+        codec.dumps(item) if isinstance(item, telemetry.Event) else json.dumps(item)
+        for item in items
+    ]
+    payload = f"{gap}[{gap}{f'{gap},{gap}'.join(texts)}{gap}]{gap}".encode()
+    found = codec.unpack_each(telemetry.Event, payload)
+    assert len(found) == len(items)
+    for item, text, got in zip(items, texts, found, strict=True):
+        is_record = isinstance(item, telemetry.Event)
+        assert got == item if is_record else isinstance(got, codec.Unread) and got.text == text
+
+
 @given(wire.infos)
 def test_a_single_record_unpacks_to_itself(record: device.DeviceInfo) -> None:
     payload = codec.pack_one(record)

@@ -3,18 +3,17 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from green_edge.telemetry import merge
-from green_edge.telemetry.store import Store, open_store
+from green_edge.telemetry.store import Record, Store, UnreadRecord, open_store
 from green_edge_wire.latency import LatencyHistogram
 from green_edge_wire.telemetry import Boundary, EnergyReading, Event, EventKind, MeterKind, Sample
-from support.records import BOOT_A, BOOT_B, T0_UNIX_MS, event, reading, sample
+from support.records import BOOT_A, BOOT_B, T0_UNIX_MS, event, reading, sample, unread
 
-Record = Sample | Event
 NOW_UNIX_MS = T0_UNIX_MS + 3_600_000
 
 joules = st.integers(0, 50_000_000)
@@ -34,10 +33,17 @@ positions = st.tuples(st.sampled_from([BOOT_A, BOOT_B]), st.integers(1, 12))
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Record]:
-    """What a device with two boots sent: each position once, holes, some given up."""
+    """What a device with two boots sent: each position once, holes, some given up or unread."""
     found: list[Record] = []
     for boot_id, seq in sorted(draw(st.sets(positions, max_size=14))):
         first_kept_seq = draw(st.integers(1, seq))
+        if draw(st.integers(0, 6)) == 0:
+            channels: tuple[Literal["telemetry", "event"], ...] = ("telemetry", "event")
+            channel = draw(st.sampled_from(channels))
+            found.append(
+                unread(seq, boot_id=boot_id, channel=channel, first_kept_seq=first_kept_seq)
+            )
+            continue
         if draw(st.integers(0, 4)) == 0:
             facts: dict[str, str | int] = {"boot_id": BOOT_A}
             kinds: tuple[EventKind, ...] = ("boot", "unclean-end")
@@ -178,4 +184,5 @@ def _commit(store: Store, records: Sequence[Record]) -> None:
 def _merged(records: Sequence[Record]) -> tuple[object, ...]:
     samples = [record for record in records if isinstance(record, Sample)]
     events = [record for record in records if isinstance(record, Event)]
-    return merge.figures(samples, events)
+    unread = [record for record in records if isinstance(record, UnreadRecord)]
+    return merge.figures(samples, events, unread)

@@ -14,13 +14,16 @@ from green_edge.telemetry.store import (
     EventRow,
     Figure,
     Point,
+    Record,
     Rollout,
     RolloutDevice,
+    UnreadRecord,
     Watermark,
 )
 from green_edge.telemetry.windows import MeterId, energy_windows, moment_unix_ms
+from green_edge_wire import codec
 from green_edge_wire.device import DeviceInfo, Reported, Status
-from green_edge_wire.errors import ConfigError
+from green_edge_wire.errors import ConfigError, DecodeError
 from green_edge_wire.telemetry import Event, Sample
 from green_edge_wire.units import uw_from_uj_ns
 
@@ -38,7 +41,7 @@ class _Device:
 
 @dataclass(slots=True)
 class _Boot:
-    records: dict[int, tuple[Sample | Event, int]] = field(default_factory=dict)
+    records: dict[int, tuple[Record, int]] = field(default_factory=dict)
     watermark: int = 0
     first_kept_seq: int = 1
 
@@ -64,18 +67,30 @@ class MemoryStore:
                 raise
 
     def commit(
-        self, records: Sequence[Sample | Event], *, site: str, received_unix_ms: int
+        self, records: Sequence[Record], *, site: str, received_unix_ms: int
     ) -> tuple[Watermark, ...]:
         with self._lock:
             for record in records:
                 device = self._seen(record.device_id, site, received_unix_ms)
-                if device.known is not None:
+                if device.known is not None and not isinstance(record, UnreadRecord):
                     device.known = presence.after_record(device.known, record, received_unix_ms)
                 boot = self._boots[record.device_id, record.boot_id]
                 boot.first_kept_seq = max(boot.first_kept_seq, record.first_kept_seq)
-                boot.records.setdefault(record.seq, (record, received_unix_ms))
+                known, _ = boot.records.get(record.seq, (None, 0))
+                if known is None or _is_better(record, known):
+                    boot.records[record.seq] = (record, received_unix_ms)
             named = dict.fromkeys((record.device_id, record.boot_id) for record in records)
             return tuple(Watermark(*key, self._advance(self._boots[key])) for key in named)
+
+    def reread(self) -> int:
+        with self._lock:
+            found = 0
+            for record, received_unix_ms in self._records():
+                if isinstance(record, UnreadRecord) and (read := _reread(record)) is not None:
+                    boot = self._boots[record.device_id, record.boot_id]
+                    boot.records[record.seq] = (read, received_unix_ms)
+                    found += 1
+            return found
 
     def put_status(self, site: str, status: Status, received_unix_ms: int) -> None:
         with self._lock:
@@ -110,7 +125,14 @@ class MemoryStore:
             and (until_unix_ms is None or at < until_unix_ms)
         ]
         events = [record for record, _ in self._records() if isinstance(record, Event)]
-        inside = merge.figures((s for at, s in dated if at >= since), events)
+        unread = [
+            record
+            for record, at in self._records()
+            if isinstance(record, UnreadRecord)
+            and since <= at
+            and (until_unix_ms is None or at < until_unix_ms)
+        ]
+        inside = merge.figures((s for at, s in dated if at >= since), events, unread)
         totals = _totals(merge.figures(sample for _, sample in dated))
         before = _totals(merge.figures(sample for at, sample in dated if at < since))
         return tuple(
@@ -199,7 +221,7 @@ class MemoryStore:
         device.last_seen_unix_ms = max(device.last_seen_unix_ms, received_unix_ms)
         return device
 
-    def _records(self) -> list[tuple[Sample | Event, int]]:
+    def _records(self) -> list[tuple[Record, int]]:
         with self._lock:
             return [pair for boot in self._boots.values() for pair in boot.records.values()]
 
@@ -219,12 +241,17 @@ class MemoryStore:
 
     def _row(self, device_id: str, device: _Device) -> DeviceRow:
         info, reported, known = device.info, device.reported, device.known
+        unread = any(
+            isinstance(record, UnreadRecord) and record.device_id == device_id
+            for record, _ in self._records()
+        )
         slots = reported.slots if reported and reported.slots else info.slots if info else ()
         return DeviceRow(
             device_id=device_id,
             site=device.site,
             online=known.online if known else False,
             last_seen_unix_ms=device.last_seen_unix_ms,
+            since_unix_ms=known.changed_unix_ms if known else None,
             board=info.board if info else "",
             runtime=info.runtime if info else "",
             agent_version=info.agent_version if info else "",
@@ -235,7 +262,7 @@ class MemoryStore:
             reason=reported.reason if reported else "",
             slots=slots,
             meters=info.meters if info else (),
-            problems=presence.problems(known, device.last_seen_unix_ms) if known else (),
+            problems=presence.problems(known, device.last_seen_unix_ms, unread=unread),
         )
 
     def _desired(self, device_id: str) -> str:
@@ -246,6 +273,19 @@ class MemoryStore:
             if any(device.device_id == device_id for device in rollout.devices)
         ]
         return told[-1] if told else ""
+
+
+def _is_better(record: Record, known: Record) -> bool:
+    return isinstance(known, UnreadRecord) and not isinstance(record, UnreadRecord)
+
+
+def _reread(record: UnreadRecord) -> Sample | Event | None:
+    try:
+        if record.channel == "event":
+            return codec.loads(Event, record.text, strict=False)
+        return codec.loads(Sample, record.text, strict=False)
+    except DecodeError:
+        return None
 
 
 def _point(t_unix_ms: int, samples: Sequence[Sample]) -> Point:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from green_edge.telemetry.store import UnreadRecord
 from green_edge_wire.device import DeviceInfo, MeterInfo, Reported, SlotInfo, Status, UpdateState
 from green_edge_wire.latency import LatencyHistogram
 from green_edge_wire.telemetry import Boundary, EnergyReading, Event, EventKind, MeterKind, Sample
@@ -103,6 +105,27 @@ class Steady:
     def windows(self, seqs: Iterable[int]) -> list[Sample]:
         """Several windows."""
         return [self.window(seq) for seq in seqs]
+
+
+def unread(
+    seq: int = 1,
+    *,
+    device_id: str = "pi-kitchen",
+    boot_id: str = BOOT_A,
+    channel: Literal["telemetry", "event"] = "telemetry",
+    text: str = '{"from": "the future"}',
+    first_kept_seq: int = 1,
+) -> UnreadRecord:
+    """A record that this version cannot decode."""
+    return UnreadRecord(
+        device_id=device_id,
+        boot_id=boot_id,
+        seq=seq,
+        channel=channel,
+        text=text,
+        reason="latency: missing",
+        first_kept_seq=first_kept_seq,
+    )
 
 
 def event(

@@ -63,6 +63,18 @@ def test_an_unclean_end_is_told_with_its_bound_at_the_next_start(device: MemoryD
         assert cut[0].seq == end.facts["last_seq"]
 
 
+def test_a_start_that_is_killed_in_its_first_period_leaves_a_cut_window(
+    device: MemoryDevice,
+) -> None:
+    with device.run(clean=False) as running:
+        running.step(0.3)
+    with device.run():
+        (cut,) = (s for s in device.samples() if s.cut)
+        (end,) = device.events("unclean-end")
+        assert (cut.boot_id, cut.seq) == (end.facts["boot_id"], end.facts["last_seq"])
+        assert (cut.window_ns, cut.energy[0].energy_uj) == (0, 0)
+
+
 def test_energy_and_windows_tile_the_time(device: MemoryDevice) -> None:
     with device.run() as running:
         for _ in range(20):

@@ -153,8 +153,14 @@ def test_a_plan_names_its_steps_and_files_and_refuses_a_target_twice(tmp_path: P
         make_plan(replace(options, targets=("pi4", "pi4")))
     with pytest.raises(ConfigError, match="versions begin at 1"):
         make_plan(replace(options, model_version=0))
-    with pytest.raises(ConfigError, match="--timeout"):
-        make_plan(replace(options, timeout_s=0.0))
+    for wrong_s in (0.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="--timeout"):
+            make_plan(replace(options, timeout_s=wrong_s))
+    for wrong_pp in (-1.0, 101.0, float("nan")):
+        with pytest.raises(ConfigError, match="--max-drop: must be 0 to 100"):
+            make_plan(replace(options, max_drop_pp=wrong_pp))
+    with pytest.raises(ConfigError, match=r"none\.npz: no such file or folder"):
+        make_plan(replace(options, eval="none.npz"))
     with pytest.raises(ConfigError, match="model name"):
         make_plan(replace(options, name="my model"))
 

@@ -162,6 +162,47 @@ def test_a_zlib_payload_followed_by_something_is_refused() -> None:
         codec.unpack(Sample, b"x nonsense")
 
 
+def test_one_record_that_cannot_be_decoded_spoils_none_of_the_others() -> None:
+    first, last = Event("d", "b", 1, 0, "boot", "m"), Event("d", "b", 3, 0, "boot", "m")
+    strange = b' {"seq": 2, "kind":  ["new", 1e999]}\n'
+    payload = codec.pack([first])[:-1] + b" ,\t" + strange + b"," + codec.pack([last])[1:]
+    with pytest.raises(DecodeError):
+        codec.unpack(Event, payload)
+    found = codec.unpack_each(Event, zlib.compress(payload))
+    unread = codec.Unread('{"seq": 2, "kind":  ["new", 1e999]}', "device_id: missing")
+    assert found == (first, unread, last)
+    assert codec.unpack_each(Event, codec.pack([first, last])) == (first, last)
+
+
+def test_items_that_are_no_records_are_unread_each_with_its_text() -> None:
+    found = codec.unpack_each(Event, b'[[1, "], ["], "a,b" , null,2.50]')
+    assert [item.text for item in found if isinstance(item, codec.Unread)] == [
+        '[1, "], ["]', '"a,b"', "null", "2.50",
+    ]  # fmt: skip
+    (single,) = codec.unpack_each(Event, b' {"seq":1} ')
+    assert single == codec.Unread('{"seq":1}', "device_id: missing")
+    assert codec.unpack_each(Event, b" [ ] ") == ()
+
+
+def test_half_a_surrogate_pair_in_an_unread_record_becomes_its_escape() -> None:
+    (found,) = codec.unpack_each(Event, b'[{"kind":"\xed\xa0\x80\\udc00\xc3\xa9"}]')
+    assert isinstance(found, codec.Unread)
+    assert found.text == '{"kind":"\\ud800\\udc00\u00e9"}'
+    assert found.text.encode()
+
+
+def test_a_payload_that_is_not_json_is_refused_whole() -> None:
+    for payload in (b"", b"[{}", b"[1]]", b"[NaN]", b"\x78garbage", b"[" * 5000 + b"]" * 5000):
+        with pytest.raises(DecodeError):
+            codec.unpack_each(Event, payload)
+    for depth in range(900, 1100):
+        nested = b"[" * depth + b"]" * depth
+        try:
+            codec.unpack_each(Event, b"[" + nested + b"]")
+        except DecodeError as error:
+            assert "not JSON" in error.message  # noqa: PT017 - either outcome is right, by depth
+
+
 def test_a_channel_of_single_objects_refuses_several() -> None:
     with pytest.raises(DecodeError, match="expected one record, got 2"):
         codec.unpack_one(

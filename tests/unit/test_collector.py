@@ -20,7 +20,7 @@ from green_edge_wire.telemetry import Ack
 from green_edge_wire.topics import Address, Down, Up
 from support.brokers import wait_until
 from support.clock import ManualClock
-from support.records import BOOT_A, T0_UNIX_MS, Steady, event, info, reported, status
+from support.records import BOOT_A, T0_UNIX_MS, Steady, event, info, reported, status, unread
 from support.transport import MemoryBroker, MemoryTransport
 
 KITCHEN = Address("home", "pi-kitchen")
@@ -123,9 +123,85 @@ def test_undecodable_payloads_are_counted_and_logged_once_for_each_change(
     world.send(Up.TELEMETRY, b"{")
     wait_until(lambda: world.collector.counts.undecodable == 5)
     lines = [record.getMessage() for record in caplog.records]
-    assert len([line for line in lines if "home/pi-kitchen trouble" in line]) == 2
-    assert len([line for line in lines if "home/pi-kitchen works again" in line]) == 1
+    assert len([line for line in lines if "home/pi-kitchen/telemetry trouble" in line]) == 2
+    assert len([line for line in lines if "home/pi-kitchen/telemetry works again" in line]) == 1
     assert not any("garbage" in line for line in lines)
+
+
+def future(seq: int, *, device_id: str = "pi-kitchen") -> bytes:
+    """A window with a boundary that this version does not know."""
+    text = codec.dumps(Steady(device_id=device_id).window(seq))
+    return text.replace('"board-dc-in"', '"battery-2"').encode()
+
+
+def array(*records: bytes) -> bytes:
+    return b"[" + b",".join(records) + b"]"
+
+
+def test_a_record_of_a_newer_device_holds_up_neither_the_others_nor_the_watermark(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    good = [codec.dumps(Steady().window(seq)).encode() for seq in (1, 3)]
+    world.send(Up.TELEMETRY, array(good[0], future(2), good[1]))
+    wait_until(lambda: world.acks() == [Ack(BOOT_A, 3)])
+    world.send(Up.TELEMETRY, array(future(4)))
+    wait_until(lambda: world.acks()[-1] == Ack(BOOT_A, 4))
+    (figure,) = world.store.figures()
+    assert (figure.windows, figure.windows_missing, figure.inferences) == (2, 2, 100)
+    assert "upgrade green-edge" in world.store.devices()[0].problems[0]
+    assert (world.collector.counts.records, world.collector.counts.unread) == (4, 2)
+    (line,) = caplog.messages
+    assert line.startswith("source=home/pi-kitchen/telemetry trouble=records that this version")
+    assert line.endswith("got 'battery-2'")
+
+
+def test_a_record_whose_place_cannot_be_read_is_counted_and_the_others_are_kept(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    good = codec.dumps(Steady().window(1)).encode()
+    for strange in (b"{}", b"7", future(2).replace(b'"seq":2', b'"seq":"2"')):
+        world.send(Up.TELEMETRY, array(good, strange))
+    wait_until(lambda: world.collector.counts.undecodable == 3)
+    wait_until(lambda: world.acks()[-1:] == [Ack(BOOT_A, 1)])
+    assert world.collector.counts.unread == 0
+    assert len([r for r in caplog.records if "whose place cannot be read" in r.getMessage()]) == 1
+
+
+def test_an_unread_record_of_another_device_is_refused(world: World) -> None:
+    world.send(Up.TELEMETRY, array(future(1, device_id="pi-porch"), future(1)))
+    wait_until(lambda: world.acks() == [Ack(BOOT_A, 1)])
+    assert (world.collector.counts.foreign, world.collector.counts.unread) == (1, 1)
+    assert [row.device_id for row in world.store.devices()] == ["pi-kitchen"]
+
+
+def test_what_an_unread_record_says_of_the_spool_is_believed_where_it_can_be(world: World) -> None:
+    kept = future(7).replace(b'"first_kept_seq":1', b'"first_kept_seq":6')
+    world.send(Up.TELEMETRY, array(kept))
+    wait_until(lambda: world.collector.counts.unread == 1)
+    world.send(Up.TELEMETRY, array(future(6).replace(b'"first_kept_seq":1', b'"first_kept_seq":9')))
+    wait_until(lambda: world.acks()[-1:] == [Ack(BOOT_A, 7)])
+    world.send(
+        Up.TELEMETRY, array(future(9).replace(b'"first_kept_seq":1', b'"first_kept_seq":{}'))
+    )
+    wait_until(lambda: world.collector.counts.unread == 3)
+    assert world.acks()[-1] == Ack(BOOT_A, 7)
+
+
+def test_unread_records_are_tried_again_when_a_collector_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    store = SqliteStore(tmp_path / "fleet.db")
+    readable = unread(1, text=codec.dumps(Steady().window(1)))
+    store.commit([readable, unread(2)], site="home", received_unix_ms=T0_UNIX_MS + 9_000)
+    store.close()
+    world = World(tmp_path)
+    wait_until(lambda: bool(world.store.figures()))
+    assert (world.store.figures()[0].windows, world.store.figures()[0].windows_missing) == (1, 1)
+    world.close()
+    assert "records=1 kept unread can be read now" in caplog.messages
 
 
 def test_records_that_name_another_device_than_their_topic_are_refused(world: World) -> None:

@@ -266,6 +266,9 @@ def unlabelled(): return Stream([np.zeros(4), np.ones(4)])
 def nothing(): return None
 def empty(): return Stream([])
 number = 3
+
+def needy(path):
+    return path
 """
 
 
@@ -306,6 +309,7 @@ def test_a_function_may_return_arrays_or_a_stream(
         ("empty", "it is empty"),
         ("number", "has no function 'number'"),
         ("missing", "has no function 'missing'"),
+        ("needy", "needy needs arguments; it is called without any"),
     ],
 )
 def test_a_function_that_gives_no_arrays_is_refused(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from green_edge.build.benchmark import machine
+from green_edge.build.benchmark import benchmark, machine
 from green_edge.build.inspection import inspect, model_bytes
 from green_edge.bundle import keys
 from green_edge.cli import bench
@@ -17,7 +17,7 @@ from green_edge.cli import inspect as inspect_command
 from green_edge.convert.keras_layers import read_keras
 from green_edge_wire.errors import IntegrityError, ModelError
 from support.bundles import tiny_bundle
-from support.tiny_models import tiny_float_conv, tiny_int8_dense
+from support.tiny_models import tiny_float_conv, tiny_float_dense, tiny_int8_dense
 
 _LAYERS = [
     {"class_name": "InputLayer", "config": {"name": "image"}},
@@ -155,8 +155,11 @@ def test_inspect_refuses_a_damaged_bundle(tmp_path: Path) -> None:
     data = bytearray(tiny_bundle())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=r"tiny\.gedge: .*; copy it again") as caught:
         inspect(path)
+    assert caught.value.member in str(caught.value)
+    with pytest.raises(IntegrityError, match=r"tiny\.gedge: "):
+        model_bytes(path)
 
 
 def test_inspect_refuses_what_is_no_model(tmp_path: Path) -> None:
@@ -166,6 +169,11 @@ def test_inspect_refuses_what_is_no_model(tmp_path: Path) -> None:
         inspect(path)
     with pytest.raises(ModelError, match="no such file"):
         inspect(tmp_path / "none.tflite")
+    path.with_name("cut.tflite").write_bytes(tiny_int8_dense()[:200])
+    with pytest.raises(
+        ModelError, match=r"cut\.tflite: broken \.tflite: .*copy or export it again"
+    ):
+        inspect(path.with_name("cut.tflite"))
 
 
 def test_bench_says_what_was_measured_where(tmp_path: Path) -> None:
@@ -180,6 +188,13 @@ def test_bench_says_what_was_measured_where(tmp_path: Path) -> None:
     assert document["measured_on"] == "this-machine"
     assert document["latency"]["runs"] == 5
     assert document["runtime"].split()[0] in {"ai-edge-litert", "tflite-runtime"}
+
+
+def test_bench_names_the_file_that_cannot_run(tmp_path: Path) -> None:
+    path = tmp_path / "open.tflite"
+    path.write_bytes(tiny_float_dense(signature_shape=(1, -1)))
+    with pytest.raises(ModelError, match=r"open\.tflite: tensor 'x' has a dynamic shape; convert"):
+        benchmark(path, runs=1, warm_up=0, threads=1, seed=0)
 
 
 def test_bench_takes_tflite_files_and_bundles_only(tmp_path: Path) -> None:

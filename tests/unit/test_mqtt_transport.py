@@ -1,5 +1,6 @@
 """What the MQTT transport says when a broker cannot be used, and broker addresses."""
 
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -35,16 +36,21 @@ def test_a_wrong_password_is_told_from_a_right_one(kind: str, tmp_path: Path) ->
 
 
 @pytest.mark.broker
-def test_a_refused_client_keeps_trying_in_silence(tmp_path: Path) -> None:
+def test_a_refused_client_says_so_once_and_keeps_trying(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with running_broker("mosquitto", tmp_path) as broker:
         url = replace(parse_broker_url(broker.url), password="wrong")
         client = MqttTransport(url, "refused")
         connected = threading.Event()
         client.start(will=None, on_connect=connected.set)
-        wait_until(lambda: bool(client._refusal))
+        wait_until(lambda: "refused=" in caplog.text)
         assert not client.connected
         client.stop()
         assert not connected.is_set()
+    (line,) = [r.getMessage() for r in caplog.records if r.name.startswith("green_edge")]
+    assert line.endswith("refused=Not authorized; check the password; it is tried again")
+    assert "wrong" not in line
 
 
 @pytest.mark.broker
@@ -78,6 +84,20 @@ def test_a_handler_that_fails_does_not_end_the_connection(tmp_path: Path) -> Non
 def test_a_broker_that_is_not_there_is_named_with_a_remedy() -> None:
     with pytest.raises(TransportError, match=r"mqtt://127\.0\.0\.1:\d+ cannot be reached.*check"):
         check_broker(BrokerUrl("127.0.0.1", free_port()))
+
+
+def test_a_client_without_a_broker_says_so_once_and_keeps_trying(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = MqttTransport(BrokerUrl("127.0.0.1", free_port()), "alone")
+    client._client.reconnect_delay_set(0, 0)
+    client.start(will=None, on_connect=lambda: None)
+    wait_until(lambda: caplog.text.count("Connection failed, retrying") >= 3)
+    assert not client.connected
+    client.stop()
+    (line,) = [r.getMessage() for r in caplog.records if r.name.startswith("green_edge")]
+    assert "unreachable=Connection refused; check that it runs, and its address" in line
 
 
 @pytest.fixture

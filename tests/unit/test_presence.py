@@ -63,3 +63,23 @@ def test_records_with_a_clock_in_the_future_are_no_sign_of_life() -> None:
 def test_a_device_first_heard_of_by_its_last_will_is_off_line() -> None:
     known = after_status(None, status(online=False), T0_UNIX_MS)
     assert not known.online
+    assert known.changed_unix_ms == T0_UNIX_MS
+
+
+def test_a_device_is_off_line_since_its_first_last_will_and_on_line_since_its_boot() -> None:
+    known = seen((BOOT_A, 0))
+    assert known.changed_unix_ms == T0_UNIX_MS
+    gone = T0_UNIX_MS + 5 * MINUTE_MS
+    for again in (gone, gone + MINUTE_MS, gone + 9 * MINUTE_MS):
+        known = after_status(known, status(online=False), again)
+        assert known.changed_unix_ms == gone
+    back = after_status(known, status(at_unix_ms=gone), gone + MINUTE_MS)
+    assert (back.online, back.changed_unix_ms) == (True, T0_UNIX_MS)
+    restarted = after_status(known, status(boot_id=BOOT_B), gone + MINUTE_MS)
+    assert restarted.changed_unix_ms == gone + MINUTE_MS
+
+
+def test_records_that_cannot_be_read_are_a_problem_with_its_remedy() -> None:
+    (problem,) = problems(None, T0_UNIX_MS, unread=True)
+    assert "upgrade green-edge" in problem
+    assert problems(None, T0_UNIX_MS) == ()

@@ -4,7 +4,10 @@ import csv
 import io
 import json
 import re
+import sqlite3
 import time
+from contextlib import closing
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,14 +16,20 @@ from click.testing import CliRunner, Result
 
 from green_edge.cli import main
 from green_edge.telemetry.store import open_store
-from green_edge_wire.errors import ConfigError
+from green_edge_wire.device import SlotInfo
+from green_edge_wire.errors import ConfigError, GreenEdgeError
+from support.nobody import without_root
 from support.records import T0_UNIX_MS, Steady, info, reading, reported, sample, status
 
 
-@pytest.fixture
-def store_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store in which pi-kitchen has just sent ten windows, and pi-attic a modelled one."""
+@pytest.fixture(autouse=True)
+def _state_of_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREEN_EDGE_STATE", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    """A store in which pi-kitchen has just sent ten windows, and pi-attic a modelled one."""
     path = tmp_path / "fleet.db"
     now_unix_ms = time.time_ns() // 1_000_000
     store = open_store(str(path))
@@ -45,6 +54,13 @@ def run(*arguments: str) -> Result:
     if isinstance(result.exception, Exception):
         raise result.exception
     return result
+
+
+def ended(*arguments: str) -> tuple[int, list[str]]:
+    """Exit code and lines of a command that fails."""
+    with pytest.raises(GreenEdgeError) as caught:
+        run(*arguments)
+    return caught.value.exit_code, str(caught.value).splitlines()
 
 
 def test_the_table_shows_gross_and_net_and_how_they_were_obtained(store_path: Path) -> None:
@@ -108,10 +124,78 @@ def test_since_and_model_choose_the_windows(store_path: Path) -> None:
     assert [row["device_id"] for row in json.loads(chosen.stdout)["rows"]] == ["pi-kitchen"]
 
 
-def test_a_report_without_a_store_says_how_to_get_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no store at .*'green-edge up' makes one"):
-        run("report", "--store", str(tmp_path / "none.db"))
-    assert not (tmp_path / "none.db").exists()
+def test_windows_before_the_first_model_are_named_so_and_stand_last(store_path: Path) -> None:
+    now_unix_ms = time.time_ns() // 1_000_000
+    with closing(open_store(str(store_path))) as store:
+        bare = sample(
+            1, device_id="a-first", model="", model_version=0, artefact="", latencies_us=()
+        )
+        store.commit([bare], site="home", received_unix_ms=now_unix_ms)
+        slots = (SlotInfo("a", "empty"), SlotInfo("b", "empty"))
+        told = replace(info(device_id="a-first"), slots=slots)
+        store.put_info("home", told, now_unix_ms)
+    chosen = ("report", "--store", str(store_path))
+    lines = run(*chosen).stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:5]] == ["pi-attic", "pi-kitchen", "a-first"]
+    assert re.split(" {2,}", lines[4])[1] == "no model yet"
+    rows = list(csv.DictReader(io.StringIO(run(*chosen, "--format", "csv").stdout)))
+    assert [row["device_id"] for row in rows] == ["pi-attic", "pi-kitchen", "a-first"]
+    assert (rows[2]["model"], rows[2]["model_version"]) == ("no model yet", "")
+    page = run(*chosen, "--format", "html").stdout
+    assert page.index("no model yet") > page.index("<th>pi-kitchen</th>")
+    assert "none 0" not in page
+    watched = run("watch", "--store", str(store_path), "--times", "1").stdout.splitlines()
+    assert "no model yet" in next(line for line in watched if line.startswith("a-first"))
+    document = json.loads(run("watch", "--store", str(store_path), "--json").stdout)
+    rows_told = {row["device_id"]: row.get("model") for row in document["devices"]}
+    assert rows_told == {"a-first": "", "pi-attic": None, "pi-kitchen": "digits 1"}
+
+
+def test_a_report_without_a_store_says_how_to_get_one_and_makes_nothing(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.db", tmp_path / "no" / "folder" / "none.db"):
+        code, lines = ended("report", "--since", "2h", "--store", str(path))
+        assert code == 2
+        assert lines == [f"store: no store at {path}; 'green-edge up' makes one and fills it"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_of_an_empty_store_says_so_and_is_no_failure(tmp_path: Path) -> None:
+    open_store(str(tmp_path / "empty.db")).close()
+    result = run("report", "--since", "2h", "--store", str(tmp_path / "empty.db"))
+    assert result.stdout == (
+        "no telemetry in this time; 'green-edge devices' shows who has reported\n"
+    )
+    assert (result.stderr, result.exit_code) == ("", 0)
+
+
+def test_a_report_of_what_is_no_store_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to look at" * 30)
+    with closing(sqlite3.connect(tmp_path / "music.db")) as other:
+        other.execute("CREATE TABLE music (title TEXT)")
+    for name, message in (
+        ("notes.txt", "is not an SQLite file; name a file of its own for the store"),
+        ("music.db", "is another program's SQLite file; name a file of its own for the store"),
+        ("", "is a folder; name a file in it"),
+        ("notes.txt/x.db", "'green-edge up' makes one and fills it"),
+    ):
+        code, lines = ended("report", "--since", "2h", "--store", str(tmp_path / name))
+        assert code == 2
+        assert len(lines) == 1
+        assert lines[0].endswith(message)
+
+
+def test_a_report_of_a_store_that_may_only_be_read_is_one_line_with_the_remedy(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "fleet.db"
+    open_store(str(path)).close()
+    path.chmod(0o444)
+    with without_root(tmp_path, *tmp_path.parents[:2]):
+        code, lines = ended("report", "--since", "2h", "--store", str(path))
+    assert code == 2
+    (line,) = lines
+    assert line.startswith(f"store: {path}: attempt to write a readonly database; ")
+    assert line.endswith("give this user the right to write the file and its folder")
 
 
 def test_a_report_that_cannot_be_written_says_so(store_path: Path, tmp_path: Path) -> None:
@@ -142,10 +226,7 @@ def test_watch_of_a_device_nobody_heard_of_is_refused(store_path: Path) -> None:
         run("watch", "pi-x", "--store", str(store_path), "--json")
 
 
-def test_watch_of_an_empty_store_says_that_no_device_has_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GREEN_EDGE_STATE", str(tmp_path / "state"))
+def test_watch_of_an_empty_store_says_that_no_device_has_reported(tmp_path: Path) -> None:
     open_store(str(tmp_path / "empty.db")).close()
     result = run("watch", "--store", str(tmp_path / "empty.db"), "--times", "1")
     assert result.stdout == "no device has reported yet\n"

@@ -81,11 +81,29 @@ def test_an_unclean_end_closes_the_open_window_as_it_was_committed(tmp_path: Pat
     cut = again.after(0, 9)[-1].record
     assert isinstance(cut, Sample)
     assert (cut.seq, cut.cut, cut.latency.count) == (2, True, 7)
+    again.append(event_of("b2"), tells_end_of="b1")
     again.close(clean=False)
     third = opened(tmp_path / "s.db", "b3")
     assert [end.boot_id for end in third.unclean_ends] == ["b2"]
-    assert len(third.after(0, 9)) == 2
+    assert len(third.after(0, 9)) == 3
     third.close(clean=True)
+
+
+def test_an_unclean_end_that_was_not_told_is_left_to_the_next_start(tmp_path: Path) -> None:
+    spool = opened(tmp_path / "s.db", "b1")
+    spool.checkpoint(sample("b1"), bound_ms=1000)
+    spool.close(clean=False)
+    # Killed before it could commit the event.
+    opened(tmp_path / "s.db", "b2").close(clean=False)
+    third = opened(tmp_path / "s.db", "b3")
+    assert [(end.boot_id, end.last_seq) for end in third.unclean_ends] == [("b1", 1), ("b2", 0)]
+    assert third.pending == 1
+    for end in third.unclean_ends:
+        third.append(event_of("b3"), tells_end_of=end.boot_id)
+    third.close(clean=True)
+    fourth = opened(tmp_path / "s.db", "b4")
+    assert fourth.unclean_ends == ()
+    fourth.close(clean=True)
 
 
 def test_closing_a_window_and_forgetting_its_checkpoint_is_one_commit(tmp_path: Path) -> None:
@@ -148,7 +166,7 @@ def test_nothing_unacknowledged_is_missing_after_any_history(
             spool.close(clean=False)
             boot += 1
             spool = opened(path, f"b{boot}")
-            (end,) = spool.unclean_ends
+            end = spool.unclean_ends[-1]
             if window_open:
                 expected.add((end.boot_id, end.last_seq))
             window_open = False

@@ -1,5 +1,6 @@
 """What only the SQLite store can get wrong: its file."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -8,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from green_edge.telemetry.sqlite import SqliteStore
+from green_edge.telemetry.sqlite import SqliteStore, figures, records, schema
+from green_edge.telemetry.sqlite.devices import Listing
 from green_edge.telemetry.sqlite.records import pack_latency, unpack_latency
 from green_edge.telemetry.store import StoreError, open_store
 from green_edge.telemetry.url import sqlite_path
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.latency import LatencyHistogram
 from green_edge_wire.telemetry import Sample
-from support.records import T0_UNIX_MS, Steady
+from support.nobody import without_root
+from support.records import T0_UNIX_MS, Steady, info, reported, status, unread
 
 NOW_UNIX_MS = T0_UNIX_MS + 3_600_000
 
@@ -65,14 +68,18 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     assert path.read_bytes() == before
 
 
-def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["music (title TEXT)", "schema_version (version TEXT)"])
+def test_a_database_of_another_program_is_refused_and_left_alone(
+    tmp_path: Path, table: str
+) -> None:
     path = tmp_path / "other.db"
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("CREATE TABLE music (title TEXT)")
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"CREATE TABLE {table}")
+    before = path.read_bytes()
     with pytest.raises(ConfigError, match="another program's"):
         open_store(str(path))
-    with closing(sqlite3.connect(path)) as other:
-        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("music",)]
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
@@ -84,10 +91,108 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         open_store(str(path))
 
 
-def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_store_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "fleet.db"
+    with closing(SqliteStore(path)) as now:
+        commit(now, *Steady().windows([1, 2]))
+        before = now.figures()
+    with closing(sqlite3.connect(path)) as older, older:
+        older.execute("DROP TABLE unread")
+        older.execute("UPDATE schema_version SET version = 1")
+    with closing(SqliteStore(path)) as migrated:
+        assert migrated.figures() == before
+        migrated.commit([unread(3)], site="home", received_unix_ms=NOW_UNIX_MS)
+        assert migrated.figures()[0].windows_missing == 1
+    with closing(sqlite3.connect(path)) as file:
+        (version,) = file.execute("SELECT version FROM schema_version").fetchone()
+    assert version == len(schema._MIGRATIONS)
+
+
+def test_a_path_that_cannot_be_a_store_is_refused_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match=r"store .*file"):
+    with pytest.raises(ConfigError, match=r"store: .*file.*name another file"):
         open_store(str(tmp_path / "file" / "fleet.db"))
+    with pytest.raises(ConfigError, match="is a folder; name a file in it"):
+        open_store(str(tmp_path))
+
+
+def test_a_store_that_may_only_be_read_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    SqliteStore(path).close()
+    path.chmod(0o444)
+    with (
+        without_root(tmp_path, *tmp_path.parents[:2]),
+        pytest.raises(ConfigError, match=r"store: .*readonly.*give this user the right"),
+    ):
+        open_store(str(path), create=False)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_store_in_a_folder_of_another_user_is_refused_with_the_remedy(
+    tmp_path: Path, *, create: bool
+) -> None:
+    closed = tmp_path / "closed"
+    SqliteStore(closed / "fleet.db").close()
+    closed.chmod(0o700 if os.geteuid() == 0 else 0)
+    try:
+        with (
+            without_root(*tmp_path.parents[:2], tmp_path),
+            pytest.raises(ConfigError, match=r"store: .*denied.*give this user the right"),
+        ):
+            open_store(str(closed / "fleet.db"), create=create)
+    finally:
+        closed.chmod(0o700)
+
+
+QUERIES = {
+    "work": figures._WORK,
+    "energy": figures._ENERGY,
+    "missing": figures._MISSING,
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_figures_of_a_time_read_no_table_of_records_whole(store: SqliteStore, name: str) -> None:
+    store.commit(
+        [*Steady().windows([1, 2, 7]), unread(4), Steady().window(9, first_kept_seq=9)],
+        site="home",
+        received_unix_ms=NOW_UNIX_MS,
+    )
+    arguments = figures.Selection(since_unix_ms=NOW_UNIX_MS).arguments()
+    with store._database.read() as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {QUERIES[name]}", arguments)
+        scanned = {line.split()[1] for *_, line in plan if line.startswith("SCAN")}
+    # Aliases of boots, gaps and of what the queries themselves join; records have others.
+    assert scanned <= {"b", "g", "u", "o", "m"}
+
+
+def test_the_watermark_is_looked_for_without_sorting_what_lies_above_it(
+    store: SqliteStore,
+) -> None:
+    with store._database.read() as connection:
+        plan = connection.execute(
+            f"EXPLAIN QUERY PLAN {records._PRESENT}", {"boot": 1, "low": 1, "high": 9}
+        )
+        lines = [line for *_, line in plan]
+    assert "MERGE (UNION ALL)" in lines
+    assert not any("TEMP B-TREE" in line for line in lines)
+
+
+def test_a_listing_decodes_only_what_has_changed(store: SqliteStore) -> None:
+    for device_id in ("pi-kitchen", "pi-porch"):
+        store.put_status("home", status(device_id=device_id), NOW_UNIX_MS)
+        store.put_info("home", info(device_id=device_id), NOW_UNIX_MS)
+    listing = Listing()
+    with store._database.read() as connection:
+        before = listing.read(connection)
+    store.put_reported("home", reported(), NOW_UNIX_MS + 1)
+    with store._database.read() as connection:
+        after = listing.read(connection)
+    assert after[1].meters is before[1].meters
+    assert (before[0].state, after[0].state) == (None, "active")
+    assert len(listing._told) == len(after)
 
 
 def test_a_full_disk_is_a_clear_error_and_keeps_what_was_acknowledged(store: SqliteStore) -> None:

@@ -48,3 +48,4 @@ def test_a_target_that_does_not_exist_says_what_does(text: str, message: str) ->
     with pytest.raises(ConfigError) as caught:
         find(text)
     assert message in str(caught.value)
+    assert caught.value.place == "--target"

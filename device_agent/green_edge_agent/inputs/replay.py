@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -97,12 +98,13 @@ def npz_items(path: Path) -> list[Item]:
         ConfigError: not such a file, or one without samples.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files if name != _LABELS}
-    # TypeError: a lone .npy under this name loads as an array, which is no context.
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
+        # Opened here: of a broken zip numpy would leave it open.
+        with path.open("rb") as stream:
+            arrays = _arrays(np.load(stream, allow_pickle=False))
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            f"cannot read {path}: {error}",
+            f"cannot read {path}: {reason}",
             place=_PLACE,
             hint="write it with numpy.savez(file, x=...)",
         ) from None
@@ -111,6 +113,7 @@ def npz_items(path: Path) -> list[Item]:
         raise ConfigError(
             f"{path} must hold 'x', or one array an input, all of the same length above 0",
             place=_PLACE,
+            hint="write it with numpy.savez(file, x=...)",
         )
     return [partial(_sample, arrays, index) for index in range(lengths.pop())]
 
@@ -126,8 +129,15 @@ def image_items(folder: Path) -> list[Item]:
     except OSError as error:
         raise ConfigError(f"cannot read {folder}: {error.strerror}", place=_PLACE) from None
     if not found:
-        raise ConfigError(f"no images in {folder}", place=_PLACE)
+        raise ConfigError(f"no images in {folder}", place=_PLACE, hint="put image files into it")
     return [partial(_image, path) for path in found]
+
+
+def _arrays(content: Any) -> dict[str, Array]:
+    if not isinstance(content, np.lib.npyio.NpzFile):
+        raise ValueError("a single .npy array")  # noqa: TRY004 - told as any broken file
+    with content:
+        return {name: content[name] for name in content.files if name != _LABELS}
 
 
 def _sample(

@@ -18,6 +18,7 @@ Paho's behaviour that this module hides:
 import contextlib
 import logging
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Literal
@@ -62,10 +63,11 @@ class MqttTransport:
         self._on_connect: Callable[[], None] = _nothing
         self._subscribing: set[int | None] = set()
         self._ready = False
-        self._refusal = ""
+        self._trouble = ""
         self._client = _client(url, client_id, version)
         self._client.suppress_exceptions = True
         self._client.on_connect = self._connected
+        self._client.on_connect_fail = self._unreachable
         self._client.on_subscribe = self._subscribed
         self._client.on_message = self._received
         self._client.on_disconnect = self._disconnected
@@ -117,12 +119,10 @@ class MqttTransport:
         self, client: paho.Client, _userdata: Any, _flags: Any, reason: ReasonCode, _props: Any
     ) -> None:
         if reason.is_failure:
-            # Once per refusal, not once per attempt: paho tries again for ever.
-            if str(reason) != self._refusal:
-                logger.warning("broker=%s refused=%s", self._url, reason)
-            self._refusal = str(reason)
+            remedy = "; check the password" if reason.value in _BAD_CREDENTIALS else ""
+            self._complain(f"refused={reason}{remedy}")
             return
-        self._refusal = ""
+        self._trouble = ""
         logger.info("broker=%s connected", self._url)
         self._ready = False
         with self._lock:
@@ -130,6 +130,18 @@ class MqttTransport:
         self._subscribing = {client.subscribe(topic_filter, qos=1)[1] for topic_filter in filters}
         if not filters:
             self._announce()
+
+    def _unreachable(self, _client: paho.Client, _userdata: Any) -> None:
+        # Paho calls this from inside of its `except`, and does not hand the error on.
+        error = sys.exception()
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        self._complain(f"unreachable={reason}; check that it runs, and its address")
+
+    def _complain(self, trouble: str) -> None:
+        """Tell of a trouble once, and not once an attempt: paho tries again for ever."""
+        if trouble != self._trouble:
+            logger.warning("broker=%s %s; it is tried again", self._url, trouble)
+        self._trouble = trouble
 
     def _subscribed(
         self, _client: paho.Client, _userdata: Any, mid: int, codes: list[ReasonCode], _props: Any
@@ -162,7 +174,8 @@ class MqttTransport:
     def _disconnected(
         self, _client: paho.Client, _userdata: Any, _flags: Any, reason: ReasonCode, _props: Any
     ) -> None:
-        logger.info("broker=%s disconnected reason=%s", self._url, reason)
+        if not self._trouble:
+            logger.info("broker=%s disconnected reason=%s", self._url, reason)
 
 
 def check_broker(url: BrokerUrl, *, timeout_s: float = 5.0, client_id: str = "ge-check") -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
+from pathlib import Path
 
 from green_edge.build.measure import Judged, Verdicts
 from green_edge.build.options import BuildOptions
@@ -76,7 +77,7 @@ def quantize_step(
 ) -> StepReport:
     """What quantization changed, what it left in float, and which quantizer gave nothing."""
     failed = (
-        Skip(RECIPE_NAMES[quantizer], reason) for quantizer, reason in verdicts.failures.items()
+        Skip(RECIPE_NAMES[quantizer], str(error)) for quantizer, error in verdicts.failures.items()
     )
     return StepReport(
         step=f"quantize {after.recipe}",
@@ -114,8 +115,8 @@ def notes(
         )
     else:
         lines += main.sets.notes[1:]
-    for quantizer, reason in verdicts.failures.items():
-        lines.append(f"{RECIPE_NAMES[quantizer]} is no candidate: {reason}")
+    for quantizer, error in verdicts.failures.items():
+        lines.append(f"{RECIPE_NAMES[quantizer]} is no candidate: {error}")
     return tuple(lines)
 
 
@@ -124,15 +125,16 @@ def model_ref(options: BuildOptions, plan: Plan, version: int) -> ModelRef:
     return ModelRef(options.name, version, plan.source.sha256, plan.source.format)
 
 
-def need_one(verdicts: Verdicts) -> None:
+def need_one(verdicts: Verdicts, model: Path) -> None:
     """Refuse to go on without any candidate.
 
     Raises:
-        ModelError: with the reason of each quantizer.
+        ModelError: with the reason of each quantizer, and the first remedy that one has.
     """
     if not verdicts.candidates:
-        reasons = " / ".join(f"{RECIPE_NAMES[q]}: {why}" for q, why in verdicts.failures.items())
-        raise ModelError(f"no int8 model could be made: {reasons}")
+        why = " / ".join(f"{RECIPE_NAMES[q]}: {e.message}" for q, e in verdicts.failures.items())
+        hint = next((e.hint for e in verdicts.failures.values() if e.hint is not None), None)
+        raise ModelError(f"{model}: no int8 model could be made: {why}", hint=hint)
 
 
 def tools() -> dict[str, str]:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from green_edge.build.inspection import model_bytes
+from green_edge.build.quiet import greet_unheard
 from green_edge.evaluate.latency import LatencyStats, measure
 from green_edge_agent.runtime import interpreter
+from green_edge_wire.errors import ModelError
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
@@ -41,7 +43,11 @@ def benchmark(path: Path, *, runs: int, warm_up: int, threads: int, seed: int) -
         ModelError: it is neither, or cannot run.
     """
     model = model_bytes(path)
-    figures = measure({"model": model}, runs=runs, warm_up=warm_up, seed=seed, threads=threads)
+    try:
+        greet_unheard(model)
+        figures = measure({"model": model}, runs=runs, warm_up=warm_up, seed=seed, threads=threads)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", hint=error.hint) from error
     return Benchmark(
         file=str(path),
         sha256=hashlib.sha256(model).hexdigest(),

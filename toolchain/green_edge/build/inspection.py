@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from green_edge.bundle import keys
+from green_edge.bundle import check, keys
 from green_edge.convert.formats import open_source
 from green_edge.convert.keras_layers import KerasFile, read_keras
 from green_edge.convert.protocol import ToFloat
@@ -79,14 +79,14 @@ def inspect(
     """
     if is_bundle(path):
         data = path.read_bytes()
-        opened, view = _bundle(data)
+        opened, view = _bundle(data, path)
         digest = hashlib.sha256(data).hexdigest()
         return Inspection(str(path), "bundle", digest, read(opened.model(), static=False),
                           bundle=view)  # fmt: skip
     source = open_source(path)
     found = Inspection(str(path), source.format, source.sha256)
     if source.format == "tflite":
-        return replace(found, tflite=read(path.read_bytes(), static=False))
+        return replace(found, tflite=_tflite(path))
     if source.format != "saved-model":
         found = replace(found, keras=read_keras(path))
     if not convert:
@@ -110,7 +110,7 @@ def model_bytes(path: Path) -> bytes:
         IntegrityError: a bundle with wrong bytes.
     """
     if is_bundle(path):
-        return _bundle(path.read_bytes())[0].model()
+        return _bundle(path.read_bytes(), path)[0].model()
     if open_source(path).format != "tflite":
         raise ModelError(f"{path}: not a .tflite or a bundle", hint="build it first")
     return path.read_bytes()
@@ -133,16 +133,19 @@ def is_bundle(path: Path) -> bool:
     return head[:4] == b"PK\x03\x04" and head[30:].startswith(MANIFEST_MEMBER.encode())
 
 
-def _bundle(data: bytes) -> tuple[Bundle, BundleView]:
+def _bundle(data: bytes, path: Path) -> tuple[Bundle, BundleView]:
     """Open a bundle; one that an unknown key signed is opened too, and said to be unverified."""
     reason = None
     try:
-        bundle = open_bundle(data, keys.trusted())
+        try:
+            bundle = open_bundle(data, keys.trusted())
+        except IntegrityError as error:
+            if error.member != SIGNATURE_MEMBER:
+                raise
+            reason = error.reason
+            bundle = open_bundle(data, lambda _key, _message, _signature: None)
     except IntegrityError as error:
-        if error.member != SIGNATURE_MEMBER:
-            raise
-        reason = error.reason
-        bundle = open_bundle(data, lambda _key, _message, _signature: None)
+        raise check.in_file(error, path) from None
     view = BundleView(
         verified=reason is None,
         key_id=bundle.key_id,
@@ -152,6 +155,13 @@ def _bundle(data: bytes) -> tuple[Bundle, BundleView]:
         reason=reason,
     )
     return bundle, view
+
+
+def _tflite(path: Path) -> TfliteModel:
+    try:
+        return read(path.read_bytes(), static=False)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
 
 
 def _converted(path: Path, model_format: ModelFormat) -> TfliteModel:

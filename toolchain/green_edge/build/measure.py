@@ -43,7 +43,7 @@ class Verdicts:
 
     reference: Judged
     candidates: Mapping[Quantizer, Judged]
-    failures: Mapping[Quantizer, str]
+    failures: Mapping[Quantizer, ModelError]
 
 
 def judge(
@@ -76,7 +76,7 @@ def judge(
     reference = pool([_score(s, outputs, outputs, labels) for s, outputs in pairs])
     all_of = (main, *subjects)
     judged: dict[Quantizer, Judged] = {}
-    failures: dict[Quantizer, str] = {}
+    failures: dict[Quantizer, ModelError] = {}
     for quantizer in quantizers:
         reason = next((s.failures[quantizer] for s in all_of if quantizer in s.failures), None)
         if reason is None:
@@ -84,7 +84,7 @@ def judge(
             try:
                 judged[quantizer] = _judge_one(pairs, quantizer, labels)
             except ModelError as error:
-                reason = str(error)
+                reason = error
         if reason is not None:
             failures[quantizer] = reason
     return Verdicts(Judged(reference), judged, failures)

@@ -105,7 +105,7 @@ def _choose(job: Job, clock: Clock, start_ns: int) -> _Result:
     quantizing_s = s_from_ns(clock.monotonic_ns() - start_ns)
     greet_unheard(main.float_model.content)
     verdicts = judge(main, judges, job.plan.quantizers, job.options.labels, job.tell)
-    assemble.need_one(verdicts)
+    assemble.need_one(verdicts, main.source.path)
     sizes = {quantizer: len(content) for quantizer, content in main.candidates.items()}
     quantizer = choose(verdicts.candidates, sizes)
     content = main.candidates[quantizer]

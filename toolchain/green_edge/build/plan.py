@@ -1,5 +1,6 @@
 """What a build will do, decided before it spends time; `--dry-run` prints it."""
 
+import math
 from dataclasses import dataclass
 
 from green_edge.build.folds import Fold, find_folds
@@ -9,6 +10,7 @@ from green_edge.build.subject import RECIPE_NAMES
 from green_edge.convert.formats import Source, open_source
 from green_edge.core.recipe import Quantizer
 from green_edge.core.report import ModelFormat
+from green_edge.data import load
 from green_edge.targets import registry
 from green_edge.targets.registry import Target
 from green_edge_wire import topics
@@ -16,6 +18,8 @@ from green_edge_wire.errors import ConfigError
 
 REPORT_JSON = "build-report.json"
 REPORT_HTML = "build-report.html"
+
+_MOST_DROP_PP = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,11 @@ def make_plan(options: BuildOptions) -> Plan:
         ModelError: the model is none.
     """
     topics.check_name(options.name, place="model name")
-    if options.max_drop_pp < 0:
-        raise ConfigError("must not be negative", place="--max-drop")
-    if options.timeout_s <= 0:
-        raise ConfigError("must be above 0", place="--timeout")
+    # Written so that NaN is refused too.
+    if not 0 <= options.max_drop_pp <= _MOST_DROP_PP:
+        raise ConfigError(f"must be 0 to {_MOST_DROP_PP:g}", place="--max-drop")
+    if not 0 < options.timeout_s < math.inf:
+        raise ConfigError("must be a number of seconds above 0", place="--timeout")
     if options.model_version is not None and options.model_version < 1:
         raise ConfigError("versions begin at 1", place="--model-version")
     targets = tuple(registry.find(target) for target in options.targets)
@@ -68,6 +73,9 @@ def make_plan(options: BuildOptions) -> Plan:
         raise ConfigError("name each target once", place="--target")
     check_given(options.calibration, options.train)
     source = open_source(options.model)
+    for ref in (options.calibration, options.train, options.eval):
+        if ref is not None:
+            load.check_exists(ref)
     return Plan(
         source=source,
         targets=targets,

@@ -54,7 +54,7 @@ class Subject:
     float_model: FloatModel
     sets: Sets
     candidates: Mapping[Quantizer, bytes]
-    failures: Mapping[Quantizer, str]
+    failures: Mapping[Quantizer, ModelError]
 
 
 def to_float(converters: Converters, source: Source) -> FloatModel:
@@ -120,14 +120,14 @@ def quantize(
     calibration: Dataset,
     quantizers: Sequence[Quantizer],
     tell: Callable[[Quantizer], None],
-) -> tuple[dict[Quantizer, bytes], dict[Quantizer, str]]:
+) -> tuple[dict[Quantizer, bytes], dict[Quantizer, ModelError]]:
     """Make the int8 candidates of a model, telling `tell` of each before.
 
     Returns:
         Candidates by quantizer, and why the other ones failed.
     """
     made: dict[Quantizer, bytes] = {}
-    failed: dict[Quantizer, str] = {}
+    failed: dict[Quantizer, ModelError] = {}
     inputs = float_model.names.inputs
     arrays = [calibration.inputs[name] for name in inputs]
     for quantizer in quantizers:
@@ -139,7 +139,7 @@ def quantize(
                 content = converters.quantize(float_model.content, inputs, arrays)
             _check_int8(float_model.facts, read(content))
         except ModelError as error:
-            failed[quantizer] = str(error)
+            failed[quantizer] = error
         else:
             made[quantizer] = content
     return made, failed

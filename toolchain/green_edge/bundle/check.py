@@ -7,6 +7,7 @@ from pathlib import Path
 from green_edge.bundle import keys
 from green_edge_wire import archive
 from green_edge_wire.errors import ConfigError, IntegrityError
+from green_edge_wire.manifest import SIGNATURE_MEMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,28 @@ def check_file(bundle: Path, key_files: Sequence[Path]) -> Verdict:
         model_version=manifest.version,
         target=manifest.target,
     )
+
+
+def open_file(bundle: Path, verify: archive.Verify) -> tuple[bytes, archive.Bundle]:
+    """Read a bundle file and open it; returns its bytes too.
+
+    Raises:
+        ConfigError: it cannot be read.
+        IntegrityError: it is not valid; says which file, which member, and what to do.
+    """
+    data = _read(bundle)
+    try:
+        return data, archive.open_bundle(data, verify)
+    except IntegrityError as error:
+        raise in_file(error, bundle) from None
+
+
+def in_file(error: IntegrityError, bundle: Path) -> IntegrityError:
+    """The error of a bundle as one of its file, with the remedy."""
+    hint = error.hint or "copy it again from where it is whole, or build it again"
+    if error.member == SIGNATURE_MEMBER:
+        hint = "build it with a key of your own; 'green-edge keys list' shows them"
+    return IntegrityError(error.reason, member=error.member, place=str(bundle), hint=hint)
 
 
 def _trust(key_files: Sequence[Path]) -> archive.Verify:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import click
 
 from green_edge.cli import render
+from green_edge.cli.signals import interrupt_on_term
 from green_edge_wire import __version__
 from green_edge_wire.errors import ConfigError, GreenEdgeError
 
@@ -82,8 +83,9 @@ def main(ctx: click.Context, *, verbose: bool) -> None:
 def entry() -> None:
     """Run the command line: one line for an error, the exit code of its kind."""
     verbose = "-v" in sys.argv or "--verbose" in sys.argv
+    interrupt_on_term()
     try:
-        code = main.main(standalone_mode=False)
+        code = main.main(prog_name="green-edge", standalone_mode=False)
     except GreenEdgeError as error:
         code = _fail(str(error), error.exit_code, verbose=verbose)
     except ModuleNotFoundError as error:
@@ -114,7 +116,7 @@ def _not_installed(error: ModuleNotFoundError, extra: str) -> ConfigError:
 def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     where = f"; see '{context.command_path} --help'" if context is not None else ""
-    return error.format_message().replace("\n", " ") + where
+    return error.format_message().replace("\n", " ").rstrip(".") + where
 
 
 def _fail(message: str, code: int, *, verbose: bool) -> int:

@@ -14,7 +14,7 @@ from green_edge.bundle.keys import SigningKey, ensure_signer
 from green_edge.cli import demo_loop, render
 from green_edge.cli.demo_loop import ReferenceModel
 from green_edge.cli.service import FleetService, ServicePlan
-from green_edge.cli.signals import EndSignal, interrupt_on_term
+from green_edge.cli.signals import EndSignal
 from green_edge.cli.summaries import build_summary, energy_summary
 from green_edge.core.report import BuildReport
 from green_edge.fleet.push import PushReport
@@ -68,7 +68,6 @@ def command(*, models: Path | None, out: Path, seconds: float, keep: bool, as_js
     Needs no account, no board, no GPU and no root. Everything it makes is in --out; its processes
     end with it.
     """
-    interrupt_on_term()
     clock = SystemClock()
     start_ns = clock.monotonic_ns()
     folder = (models or _checkout_models()) / "digits"

@@ -21,6 +21,7 @@ from green_edge.fleet.private_files import write_private
 from green_edge.fleet.upload import upload
 from green_edge.telemetry.store import Figure, Store
 from green_edge_wire import codec
+from green_edge_wire.archive import open_bundle
 from green_edge_wire.clock import Clock
 from green_edge_wire.errors import (
     ArtifactError,
@@ -172,7 +173,7 @@ def push_to_agent(
         "the local agent does not report; see agent/agent.log",
     )
     data = bundle.read_bytes()
-    artefact = push.artefact_of(data, trusting([signer.public]))
+    artefact = push.artefact_of(data, open_bundle(data, trusting([signer.public])))
     url = upload(service.run.artefacts, service.run.token, data)
     planned = push.plan(pick(store.devices(), [DEVICE]), artefact)
     rollout = push.begin(

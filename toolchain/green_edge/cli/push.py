@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from green_edge.bundle import check
 from green_edge.bundle.keys import load_signer, trusted
 from green_edge.cli import render
 from green_edge.cli.fleet_options import fleet_options
@@ -61,8 +62,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     Exit code: 0 all done, 5 every device refused it, 6 otherwise.
     """
     settings = load_settings(options)
-    data = bundle.read_bytes()
-    artefact = push.artefact_of(data, trusted())
+    data, opened = check.open_file(bundle, trusted())
+    artefact = push.artefact_of(data, opened)
     with closing(open_store(settings.store.value)) as store:
         planned = push.plan(pick(store.devices(), devices), artefact)
         if dry_run:

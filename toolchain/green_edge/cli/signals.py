@@ -3,6 +3,7 @@
 import select
 import signal
 import socket
+from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -24,7 +25,7 @@ class EndSignal:
         self._writer.setblocking(False)  # noqa: FBT003 - the standard library's signature
         wakeup = self._writer.fileno()
         self._old_wakeup = signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-        self._old = {number: signal.signal(number, _go_on) for number in _ENDING}
+        self._old = {number: signal.signal(number, _go_on) for number in _wanted(_ENDING)}
         return self
 
     def is_set(self) -> bool:
@@ -56,5 +57,11 @@ def _go_on(number: int, frame: FrameType | None) -> None:
 
 def interrupt_on_term() -> None:
     """Let SIGTERM and SIGHUP end a program as Ctrl-C does: by KeyboardInterrupt, with clean-up."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _wanted((signal.SIGTERM, signal.SIGHUP)):
         signal.signal(number, signal.default_int_handler)
+
+
+def _wanted(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
+    """Signals without a SIGHUP that `nohup` has told us to ignore."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [number for number in numbers if number != signal.SIGHUP or not ignored]

@@ -34,6 +34,7 @@ def command(bundle: Path, key_files: tuple[Path, ...], *, as_json: bool) -> None
         raise IntegrityError(
             verdict.reason or "",
             member=verdict.member or "",
+            place=str(bundle),
             hint="build or fetch it again, or give the signer's public key with --key",
         )
     render.text(

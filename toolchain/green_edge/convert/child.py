@@ -5,7 +5,9 @@ was started with. Everything else that a library prints goes to standard error. 
 is not foreseen ends the process with its traceback: the parent reads it from there.
 """
 
+import ctypes
 import os
+import signal
 import sys
 from typing import BinaryIO
 
@@ -14,11 +16,22 @@ from green_edge.convert.worker import part_of
 from green_edge_wire import codec
 from green_edge_wire.errors import ModelError
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
 
 def main() -> None:
     """Answer orders until standard input ends."""
+    end_with_parent()
     with os.fdopen(_claim_stdout(), "wb", buffering=0) as answers:
         serve(sys.stdin.buffer, answers)
+
+
+def end_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies, in the midst of a conversion too.
+
+    A parent that has died already closed standard input, so no race is left.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def serve(orders: BinaryIO, answers: BinaryIO) -> None:

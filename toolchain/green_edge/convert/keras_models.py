@@ -34,6 +34,8 @@ def load_batch_1(path: Path) -> Any:
 
 def _load(path: Path) -> Any:
     keras.backend.clear_session()
+    # Else the converter's export prints a page about the model, which hides what went wrong.
+    keras.config.disable_interactive_logging()
     with warnings.catch_warnings():
         # Saved optimizers and compile arguments do not matter to an inference graph.
         warnings.simplefilter("ignore")

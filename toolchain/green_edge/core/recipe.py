@@ -39,8 +39,9 @@ def load_recipe(ref: str) -> Recipe:
         document = tomllib.loads(Path(ref).read_text(encoding="utf-8"))
         recipe = codec.decode(Recipe, {"name": Path(ref).stem} | document, strict=True)
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         hint = "recipes are auto, int8, or a TOML file"
-        raise ConfigError(f"cannot read recipe {ref!r}: {error}", hint=hint) from None
+        raise ConfigError(f"cannot read {ref!r}: {reason}", place="--recipe", hint=hint) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML: {error}", place=ref) from None
     except DecodeError as error:

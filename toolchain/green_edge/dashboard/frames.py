@@ -180,12 +180,10 @@ class Recent:
     Attributes:
         figures: over the live span.
         points: over the trace span, oldest first, one a reporting window.
-        started_unix_ms: when its newest boot was heard of; absent while unknown.
     """
 
     figures: tuple[Figure, ...] = ()
     points: tuple[Point, ...] = ()
-    started_unix_ms: int | None = None
 
 
 def card_of(row: DeviceRow, recent: Recent, now_unix_ms: int) -> Card:
@@ -212,7 +210,7 @@ def card_of(row: DeviceRow, recent: Recent, now_unix_ms: int) -> Card:
         errors=Reading(sum(_once(figures))) if why is None else Reading(why=why),
         energy=cells,
         no_energy=None if cells else (why or no_energy(row.meters)),
-        since_unix_ms=recent.started_unix_ms if row.online else row.last_seen_unix_ms,
+        since_unix_ms=row.since_unix_ms,
         last_seen_unix_ms=row.last_seen_unix_ms,
         problems=row.problems,
     )

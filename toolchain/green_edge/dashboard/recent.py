@@ -11,7 +11,6 @@ from green_edge.dashboard.frames import LIVE_SPAN_MS, TRACE_SPAN_MS, TRACE_STEP_
 from green_edge.telemetry.store import DeviceRow, Figure, Point, Store
 
 _WHOLE_AGAIN_MS = 60_000
-_NEW_EVENTS = 100
 # Windows that arrive this late still find their place in the curve before it is read whole.
 _OVERLAP_MS = 20_000
 
@@ -36,18 +35,15 @@ class RecentReader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._curves: dict[str, _Curve] = {}
-        self._started: dict[str, int | None] = {}
 
     def read(self, devices: Iterable[DeviceRow], now_unix_ms: int) -> dict[str, Recent]:
-        """Recent figures, points and start of each device, by id."""
-        devices = tuple(devices)
+        """Recent figures and points of each device, by id."""
         figures: dict[str, list[Figure]] = {}
         for figure in self._store.figures(since_unix_ms=now_unix_ms - LIVE_SPAN_MS):
             figures.setdefault(figure.device_id, []).append(figure)
         self._curves = {d.device_id: self._curve(d, now_unix_ms) for d in devices}
-        self._started = self._read_started(devices)
         return {
-            key: Recent(tuple(figures.get(key, ())), curve.points, self._started[key])
+            key: Recent(tuple(figures.get(key, ())), curve.points)
             for key, curve in self._curves.items()
         }
 
@@ -74,22 +70,6 @@ class RecentReader:
             until_unix_ms=since + steps * TRACE_STEP_MS,
             points=steps,
         )
-
-    def _read_started(self, devices: Iterable[DeviceRow]) -> dict[str, int | None]:
-        """Arrival of the newest boot event of each device."""
-        newest: dict[str, int | None] = {}
-        for event in self._store.events(limit=_NEW_EVENTS):
-            if event.kind == "boot":
-                newest.setdefault(event.device_id, event.received_unix_ms)
-        return {
-            d.device_id: newest.get(d.device_id) or self._started_of(d.device_id) for d in devices
-        }
-
-    def _started_of(self, device_id: str) -> int | None:
-        if device_id in self._started:
-            return self._started[device_id]
-        events = self._store.events(device_id=device_id, limit=_NEW_EVENTS)
-        return next((e.received_unix_ms for e in events if e.kind == "boot"), None)
 
 
 def _aligned(unix_ms: int) -> int:

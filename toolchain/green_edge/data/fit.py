@@ -24,7 +24,8 @@ def fit(raw: Raw, specs: Sequence[TensorSpec], *, labels: tuple[str, ...], place
     lengths = {name: len(array) for name, array in inputs.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name!r} {n}" for name, n in lengths.items())
-        raise ConfigError(f"inputs of different lengths: {shown}", place=place)
+        hint = "give each input as many samples as the others"
+        raise ConfigError(f"inputs of different lengths: {shown}", place=place, hint=hint)
     known = labels or raw.labels
     n = next(iter(lengths.values()), 0)
     y = None if raw.y is None else _targets(raw.y, n, known, place)
@@ -48,14 +49,16 @@ def check_labels(dataset: Dataset, output: TensorSpec) -> None:
         if low < 0 or high >= classes:
             wrong = low if low < 0 else high
             message = f"class {wrong} in y, the model's output has {classes} classes (from 0)"
-            raise ConfigError(message, place=place)
+            hint = f"number the classes 0 to {classes - 1} in the order of the model's output"
+            raise ConfigError(message, place=place, hint=hint)
     elif int(np.prod(y.shape[1:])) != int(np.prod(shape)):
         message = f"y of shape {y.shape} does not fit the output of shape {output.shape}"
         hint = "give a class index or a target array a sample"
         raise ConfigError(message, place=place, hint=hint)
     if len(dataset.labels) not in {0, classes} and np.issubdtype(y.dtype, np.integer):
         message = f"{len(dataset.labels)} labels, the model's output has {classes} classes"
-        raise ConfigError(message, place=place)
+        hint = "give a label for each class of the output, and no other"
+        raise ConfigError(message, place=place, hint=hint)
 
 
 def _named(inputs: dict[str, Array], specs: Sequence[TensorSpec], place: str) -> dict[str, Array]:
@@ -88,7 +91,8 @@ def _input(array: Array, spec: TensorSpec, place: str) -> Array:
     if _squeezed(array.shape[1:]) != _squeezed(shape):
         message = f"input {spec.name!r} has shape {_shown(array.shape[1:])} a sample, "
         message += f"the model takes {_shown(shape)}"
-        raise ConfigError(message, place=place)
+        hint = "prepare the samples as the float model takes them"
+        raise ConfigError(message, place=place, hint=hint)
     _check_finite(array, f"input {spec.name!r}", place)
     shaped = array.reshape(len(array), *shape)
     if spec.dtype in {"int32", "int64", "bool"}:
@@ -101,7 +105,8 @@ def _input(array: Array, spec: TensorSpec, place: str) -> Array:
 
 def _targets(y: Array, n: int, labels: tuple[str, ...], place: str) -> Array:
     if y.ndim == 0 or len(y) != n:
-        raise ConfigError(f"y has {len(y) if y.ndim else 1} entries for {n} samples", place=place)
+        message = f"y has {len(y) if y.ndim else 1} entries for {n} samples"
+        raise ConfigError(message, place=place, hint="give one a sample, in the same order")
     if y.dtype.kind in "US":
         return _indices_of_names(y, labels, place)
     if y.dtype.kind not in "fiub":
@@ -133,7 +138,7 @@ def _check_finite(array: Array, what: str, place: str) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         message = f"{what} holds NaN or infinity in {int(bad.sum())} samples, first in {first}"
-        raise ConfigError(message, place=place)
+        raise ConfigError(message, place=place, hint="remove these samples, or mend their values")
 
 
 def _squeezed(shape: Sequence[int]) -> tuple[int, ...]:

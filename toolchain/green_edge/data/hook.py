@@ -5,8 +5,9 @@ such elements. The module is looked for in the working directory as well.
 """
 
 import importlib
+import inspect
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,24 @@ def read_hook(ref: str, specs: Sequence[TensorSpec]) -> Raw:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise ConfigError(f"module {module_name} has no function {function_name!r}", place=ref)
+    if not _callable_as_is(function):
+        hint = "it is called without any; give it defaults, or wrap it"
+        raise ConfigError(f"{function_name} needs arguments", place=ref, hint=hint)
     result = function()
     if hasattr(result, "as_numpy_iterator"):
         return _join(ref, result.as_numpy_iterator(), specs)
     return _raw(ref, result)
+
+
+def _callable_as_is(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return False
+    except ValueError:
+        # A function written in C may not tell; the call will.
+        return True
+    return True
 
 
 def _raw(ref: str, value: Any) -> Raw:

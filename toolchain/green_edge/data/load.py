@@ -18,7 +18,19 @@ from green_edge.data.table import read_csv
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.manifest import Pipeline, TensorSpec
 
-__all__ = ["check_labels", "load"]
+__all__ = ["check_exists", "check_labels", "load"]
+
+_HINT = "give a .npz, a folder of images, a .csv, or module:function"
+
+
+def check_exists(ref: str) -> None:
+    """Refuse a reference that names nothing, long before the set is loaded.
+
+    Raises:
+        ConfigError: no such file or folder, and no `module:function`.
+    """
+    if not Path(ref).exists() and not is_hook(ref):
+        raise ConfigError("no such file or folder", place=ref, hint=_HINT)
 
 
 def load(
@@ -56,6 +68,5 @@ def _read(
         return read_csv(path, specs)
     if is_hook(ref) and not path.exists():
         return read_hook(ref, specs)
-    what = "not a data set" if path.exists() else "no such file or folder"
-    hint = "give a .npz, a folder of images, a .csv, or module:function"
-    raise ConfigError(what, place=ref, hint=hint)
+    check_exists(ref)
+    raise ConfigError("not a data set", place=ref, hint=_HINT)

@@ -27,7 +27,11 @@ def bind(host: str, port: int, *, what: str, option: str) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
-        raise ConfigError(f"{host!r} is no address: {error.strerror}", place="--host") from error
+        raise ConfigError(
+            f"{host!r} is no address: {error.strerror}",
+            place="--host",
+            hint="see 'ip address' for those of this machine",
+        ) from error
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,5 @@
 """Putting a bundle on devices: who would refuse it, the signed orders, and how it goes on."""
 
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from green_edge.fleet import rollout as rules
 from green_edge.fleet.inventory import slot_in
 from green_edge.telemetry.store import DeviceRow, Rollout, RolloutDevice, Rollouts, RolloutState
 from green_edge_wire import codec
-from green_edge_wire.archive import Verify, open_bundle
+from green_edge_wire.archive import Bundle
 from green_edge_wire.clock import Clock
 from green_edge_wire.command import Desired
 from green_edge_wire.errors import DeviceError
@@ -72,15 +71,15 @@ class PushReport:
         return rules.exit_code([device.state for device in self.devices])
 
 
-def artefact_of(data: bytes, verify: Verify) -> Artefact:
-    """Check a bundle before anything leaves this machine.
+def artefact_of(data: bytes, bundle: Bundle) -> Artefact:
+    """What devices are told of a bundle.
 
-    Raises:
-        IntegrityError: cut short, changed, or signed by a key that `verify` does not know.
+    Args:
+        data: the whole file.
+        bundle: the same, opened: nothing leaves this machine that has not been checked.
     """
-    manifest = open_bundle(data, verify).manifest
-    sha256 = hashlib.sha256(data).hexdigest()
-    return Artefact(sha256, len(data), (), manifest.name, manifest.version)
+    manifest = bundle.manifest
+    return Artefact(bundle.sha256, len(data), (), manifest.name, manifest.version)
 
 
 def previous_artefact(row: DeviceRow) -> Artefact:

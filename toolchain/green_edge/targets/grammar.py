@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from green_edge_wire.errors import ConfigError
 
 DEFAULT_SYSTEM = "bookworm-arm64"
+PLACE = "--target"
 _REF = re.compile(
     r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)"
     r"(?::(?P<system>[a-z0-9]+-[a-z0-9]+))?"
@@ -48,5 +49,5 @@ def parse(text: str) -> TargetRef:
     match = _REF.fullmatch(text)
     if match is None:
         hint = "write NAME[:OS-ARCH][+HOST], such as pi4 or pi4:bookworm-armhf"
-        raise ConfigError(f"{text!r} is no target", hint=hint)
+        raise ConfigError(f"{text!r} is no target", place=PLACE, hint=hint)
     return TargetRef(match["name"], match["system"], match["host"])

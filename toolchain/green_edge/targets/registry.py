@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 
-from green_edge.targets.grammar import DEFAULT_SYSTEM, TargetRef, parse
+from green_edge.targets.grammar import DEFAULT_SYSTEM, PLACE, TargetRef, parse
 from green_edge_wire import codec
 from green_edge_wire.errors import ConfigError
 
@@ -60,15 +60,15 @@ def find(text: str) -> Target:
     if ref.name not in known:
         near = difflib.get_close_matches(ref.name, known, n=1)
         hint = (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(known)}"
-        raise ConfigError(f"unknown target {ref.name!r}", hint=hint)
+        raise ConfigError(f"unknown target {ref.name!r}", place=PLACE, hint=hint)
     facts = _facts(ref.name)
     if ref.host is not None:
         hint = f"write {ref.name!r}; a host belongs to an accelerator"
-        raise ConfigError(f"{ref.name} is no accelerator", hint=hint)
+        raise ConfigError(f"{ref.name} is no accelerator", place=PLACE, hint=hint)
     if ref.system is not None and ref.system not in facts.systems:
         runs = ", ".join(facts.systems)
         hint = f"it runs {runs}" if runs else f"write {ref.name!r} alone"
-        raise ConfigError(f"{ref.name} has no {ref.system!r}", hint=hint)
+        raise ConfigError(f"{ref.name} has no {ref.system!r}", place=PLACE, hint=hint)
     system = ref.system or (DEFAULT_SYSTEM if facts.systems else None)
     small = system is not None and system.endswith("-armhf")
     return Target(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from green_edge.telemetry import intake
 from green_edge.telemetry.intake import Delivery, Unreadable
 from green_edge.telemetry.mailbox import Letter, Mailbox
-from green_edge.telemetry.store import StoreError, Telemetry, Watermark
+from green_edge.telemetry.store import Record, StoreError, Telemetry, Watermark
 from green_edge_agent.transport.contract import Message, Transport
 from green_edge_wire import codec, topics
 from green_edge_wire.clock import Clock
@@ -39,14 +39,17 @@ class Counts:
 
     Attributes:
         letters: messages taken from the broker and worked off.
-        records: samples and events committed, repeats included.
-        undecodable: messages that hold nothing readable.
+        records: samples, events and unread records committed, repeats included.
+        unread: those of them that this version cannot decode and keeps as they came.
+        undecodable: messages that hold nothing readable, and records without a readable place in
+            their sequence: nothing can be kept of either.
         foreign: records refused because they name another device than their topic.
         acks: watermarks that the transport took.
     """
 
     letters: int = 0
     records: int = 0
+    unread: int = 0
     undecodable: int = 0
     foreign: int = 0
     acks: int = 0
@@ -130,6 +133,7 @@ class Collector:
     # --- writer thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._reread()
         while not self._box.closed or len(self._box):
             letters = self._box.take(at_most=_BATCH_LETTERS, timeout_s=_BATCH_WAIT_S)
             deliveries = self._opened(letters)
@@ -141,6 +145,16 @@ class Collector:
             # Letters one by one would cost an fsync each.
             if letters:
                 self._box.gather(letters=_BATCH_LETTERS, timeout_s=_BATCH_WAIT_S)
+
+    def _reread(self) -> None:
+        """Commit what an older version could not decode."""
+        try:
+            count = self._store.reread()
+        except StoreError as error:
+            self._note("store", well=False, about=str(error))
+        else:
+            if count:
+                logger.warning("records=%d kept unread can be read now", count)
 
     def _opened(self, letters: Sequence[Letter]) -> list[Delivery]:
         deliveries = []
@@ -180,7 +194,7 @@ class Collector:
             return None
 
     def _commit(self, deliveries: Sequence[Delivery]) -> dict[Address, list[Watermark]]:
-        by_site: dict[str, list[intake.Record]] = {}
+        by_site: dict[str, list[Record]] = {}
         marks: dict[Address, list[Watermark]] = {}
         with self._store.batch():
             for delivery in deliveries:
@@ -231,19 +245,13 @@ class Collector:
             self._note("rollouts", well=True)
 
     def _note_letter(self, delivery: Delivery) -> None:
-        address = delivery.address
-        name = f"{address.site}/{address.device_id}"
-        if delivery.foreign:
-            self._count(foreign=delivery.foreign)
-            self._note(name, well=False, about="records of another device's name were refused")
-        else:
-            self._note(name, well=True)
+        self._count(foreign=delivery.foreign, undecodable=delivery.unplaced, unread=delivery.unread)
+        trouble = _trouble(delivery)
+        self._note(_source(delivery), well=not trouble, about=trouble)
 
     def _note_unreadable(self, found: Unreadable) -> None:
         self._count(undecodable=1)
-        self._note(
-            f"{found.address.site}/{found.address.device_id}", well=False, about=found.reason
-        )
+        self._note(_source(found), well=False, about=found.reason)
 
     def _note(self, source: str, *, well: bool, about: str = "") -> None:
         """Log when a source of trouble changes its state, not each time it is in it."""
@@ -257,3 +265,18 @@ class Collector:
     def _count(self, **more: int) -> None:
         grown = {name: getattr(self._counts, name) + n for name, n in more.items()}
         self._counts = replace(self._counts, **grown)
+
+
+def _source(found: Delivery | Unreadable) -> str:
+    return f"{found.address.site}/{found.address.device_id}/{found.channel}"
+
+
+def _trouble(delivery: Delivery) -> str:
+    """The worst thing about a letter; empty when all is well."""
+    if delivery.foreign:
+        return "records of another device's name were refused"
+    if delivery.unplaced:
+        return f"records whose place cannot be read were refused: {delivery.reason}"
+    if delivery.unread:
+        return f"records that this version cannot read are kept: {delivery.reason}"
+    return ""

@@ -21,7 +21,8 @@ class LiveRow:
 
     Attributes:
         age_s: since anything of it arrived.
-        model: name and version of the active model; empty while unknown.
+        model: name and version of the active model; empty when none is active, absent while the
+            device has not told.
         inferences_per_s: over the windows that ended in the last minute; absent without any, as
             are the figures after it.
     """
@@ -29,7 +30,7 @@ class LiveRow:
     device_id: str
     online: bool
     age_s: int
-    model: str = ""
+    model: str | None = None
     state: UpdateState | None = None
     inferences_per_s: float | None = None
     p50_us: float | None = None
@@ -77,13 +78,12 @@ def _live(row: DeviceRow, store: Store, now_unix_ms: int) -> LiveRow:
         row.device_id, since_unix_ms=begin_unix_ms, until_unix_ms=now_unix_ms + 1, points=1
     )
     point = points[0] if points else Point(begin_unix_ms, 0, 0)
-    active = next((slot for slot in row.slots if slot.state == "active"), None)
     problems = (row.reason, *row.problems) if row.reason else row.problems
     return LiveRow(
         device_id=row.device_id,
         online=row.online,
         age_s=max(0, now_unix_ms - row.last_seen_unix_ms) // MS_PER_S,
-        model=f"{active.model} {active.model_version}" if active else "",
+        model=_model(row),
         state=row.state,
         inferences_per_s=_rate(point),
         p50_us=point.p50_us,
@@ -97,6 +97,13 @@ def _live(row: DeviceRow, store: Store, now_unix_ms: int) -> LiveRow:
     )
 
 
+def _model(row: DeviceRow) -> str | None:
+    if not row.slots:
+        return None
+    active = next((slot for slot in row.slots if slot.state == "active"), None)
+    return f"{active.model} {active.model_version}" if active else ""
+
+
 def _rate(point: Point) -> float | None:
     return point.inferences * NS_PER_S / point.window_ns if point.window_ns else None
 
@@ -107,7 +114,7 @@ def _cells(row: LiveRow) -> tuple[str, ...]:
     return (
         row.device_id,
         "online" if row.online else f"{_age(row.age_s)} ago",
-        words.clean(row.model) or words.NOTHING,
+        words.NOTHING if row.model is None else words.clean(row.model) or words.NO_MODEL,
         words.NOTHING if rate is None else words.digits(rate),
         words.NOTHING if row.p50_us is None else latency,
         words.NOTHING if power_uw is None else words.power(power_uw, row.kind),

@@ -51,6 +51,11 @@ class Report:
     schema: int = SCHEMA
 
 
+def ordered(rows: Iterable[Figure]) -> list[Figure]:
+    """Rows as people read them: windows without a model stand last."""
+    return sorted(rows, key=lambda row: not row.model)
+
+
 def totals(rows: Iterable[Figure]) -> Totals:
     """Add up what can be added."""
     rows = tuple(rows)

@@ -145,7 +145,7 @@ def _bar(
 ) -> Bar:
     return Bar(
         label=words.shorten(row.device_id, _LABEL_CHARS),
-        detail=words.shorten(f"{words.clean(row.model)} {row.model_version}", _LABEL_CHARS),
+        detail=words.shorten(words.model(row), _LABEL_CHARS),
         y=_TOP + _ROW_HEIGHT * place,
         x=x,
         low_x=whisker[0],

@@ -3,7 +3,7 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from green_edge.telemetry import moments, words
-from green_edge.telemetry.report import Report
+from green_edge.telemetry.report import Report, ordered
 from green_edge.telemetry.report_charts import energy_charts, latency_chart
 
 _TEMPLATE = "report.html.j2"
@@ -21,6 +21,7 @@ def render(report: Report) -> str:
     latency = latency_chart(report.rows)
     page: str = environment.get_template(_TEMPLATE).render(
         report=report,
+        rows=ordered(report.rows),
         words=words,
         moment=moments.show_moment,
         charts=[*energy_charts(report.rows), *([latency] if latency else [])],

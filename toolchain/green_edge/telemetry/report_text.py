@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 
 from green_edge.telemetry import columns, words
-from green_edge.telemetry.report import Report, Totals
+from green_edge.telemetry.report import Report, Totals, ordered
 from green_edge.telemetry.store import Figure
 from green_edge_wire import codec
 
@@ -16,7 +16,7 @@ ALIGN = "llrrrrl"
 
 def cells(rows: Sequence[Figure], width: int = columns.WIDTH) -> list[tuple[str, ...]]:
     """Cells of the table, names cut so that its lines fit into `width`."""
-    return columns.fit(HEADERS, [_cells(row) for row in rows], width=width, names=(0, 1))
+    return columns.fit(HEADERS, [_cells(row) for row in ordered(rows)], width=width, names=(0, 1))
 
 
 def notes(report: Report) -> list[str]:
@@ -49,9 +49,12 @@ def csv_text(report: Report) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    for row in report.rows:
-        values = (getattr(row, name) for name in names)
-        writer.writerow([" ".join(v) if isinstance(v, tuple) else v for v in values])
+    for row in ordered(report.rows):
+        values = {name: getattr(row, name) for name in names}
+        if not row.model:
+            values |= {"model": words.NO_MODEL, "model_version": None}
+        cells = values.values()
+        writer.writerow([" ".join(cell) if isinstance(cell, tuple) else cell for cell in cells])
     return text.getvalue()
 
 
@@ -64,7 +67,7 @@ def _cells(row: Figure) -> tuple[str, ...]:
     latency = f"{words.milliseconds(row.p50_us)}/{words.milliseconds(row.p95_us)}"
     return (
         row.device_id,
-        f"{words.clean(row.model)} {row.model_version}" if row.model else words.NOTHING,
+        words.model(row),
         words.count(row.inferences),
         latency if row.inferences else words.NOTHING,
         words.gross_mj(row),

@@ -342,8 +342,8 @@ def open_store(url: str, *, create: bool = True) -> Store:
         create: make it where it is not there yet.
 
     Raises:
-        ConfigError: not a store that this version can open, or none there.
-        StoreError: the file system refused.
+        ConfigError: none there, not one that this version can open, or no right to write it.
+        StoreError: it is held by another process, or the disk is full or broken.
     """
     # The implementation knows this module's records, so it cannot be imported above them.
     from green_edge.telemetry.sqlite import SqliteStore  # noqa: PLC0415

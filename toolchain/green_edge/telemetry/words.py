@@ -45,6 +45,12 @@ FLAGS: Final[dict[str, str]] = {
     "net-partial": "the net figure rests on a part of the windows",
 }
 NOTHING = "-"
+NO_MODEL = "no model yet"
+
+
+def model(row: Figure) -> str:
+    """Name and version of a figure's model; windows before the first one have none."""
+    return f"{clean(row.model)} {row.model_version}" if row.model else NO_MODEL
 
 
 def count(number: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from green_edge.telemetry.sqlite.schema import bring_up_to_date
+from green_edge.telemetry.sqlite.schema import bring_up_to_date, check_owner
 from green_edge.telemetry.store import StoreError
 from green_edge_wire.errors import ConfigError
 
@@ -23,16 +23,12 @@ class Database:
     """
 
     def __init__(self, path: Path, *, create: bool) -> None:
-        if not create and not path.exists():
-            raise ConfigError(
-                f"no store at {path}", place="store", hint="'green-edge up' makes one and fills it"
-            )
         self._path = path
         self._write_lock = threading.RLock()
         self._read_lock = threading.Lock()
         self._depth = 0
-        with self._translated():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with self._opening():
+            _check_place(path, create=create)
             self._writer = _connect(path)
             try:
                 self._prepare()
@@ -68,6 +64,9 @@ class Database:
             self._writer.close()
 
     def _prepare(self) -> None:
+        # First of all, because the pragmas below write into the file, whosever it is.
+        with _transaction(self._writer, "DEFERRED"):
+            check_owner(self._writer, where=str(self._path))
         self._writer.execute("PRAGMA journal_mode = WAL")
         self._writer.execute("PRAGMA synchronous = FULL")
         self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
@@ -75,13 +74,26 @@ class Database:
             bring_up_to_date(self._writer, where=str(self._path))
 
     @contextmanager
+    def _opening(self) -> Iterator[None]:
+        """A file that is not to be had is a mistake of who named it, not trouble that passes."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            found = self._explained(error)
+            if found.hint != _ACCESS:
+                raise found from error
+            raise ConfigError(f"{self._path}: {error}", place="store", hint=_ACCESS) from error
+        except OSError as error:
+            hint = _ACCESS if isinstance(error, PermissionError) else "name another file"
+            message = f"{self._path}: {error.strerror or error}"
+            raise ConfigError(message, place="store", hint=hint) from error
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
             raise self._explained(error) from error
-        except OSError as error:
-            raise StoreError(f"store {self._path}: {error.strerror or error}") from error
 
     def _explained(self, error: sqlite3.Error) -> StoreError | ConfigError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -94,14 +106,26 @@ class Database:
         return StoreError(f"store {self._path}: {error}", hint=_REMEDIES.get(code))
 
 
+_ACCESS = "give this user the right to write the file and its folder"
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "free disk space; nothing that was acknowledged is lost",
     sqlite3.SQLITE_IOERR: "check the disk; nothing that was acknowledged is lost",
     sqlite3.SQLITE_BUSY: "another process holds it; try again",
-    sqlite3.SQLITE_READONLY: "give this user the right to write the file and its folder",
-    sqlite3.SQLITE_CANTOPEN: "give this user the right to write the file and its folder",
+    sqlite3.SQLITE_READONLY: _ACCESS,
+    sqlite3.SQLITE_CANTOPEN: _ACCESS,
     sqlite3.SQLITE_CORRUPT: "move the file away; devices send again what was not acknowledged",
 }
+
+
+def _check_place(path: Path, *, create: bool) -> None:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder", place="store", hint="name a file in it")
+    if create:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    elif not path.exists():
+        raise ConfigError(
+            f"no store at {path}", place="store", hint="'green-edge up' makes one and fills it"
+        )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

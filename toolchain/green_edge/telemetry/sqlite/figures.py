@@ -24,16 +24,17 @@ WHERE s.at_unix_ms >= :since AND s.at_unix_ms < :until
   AND (:device IS NULL OR b.device_id = :device) AND (:model IS NULL OR a.model = :model)
 """
 
+# Truths count as 1 and 0 in the products.
 # A cumulative figure grows from that of the record before it, wherever that lies in time: so the
 # totals of adjoining ranges add up to that of both, with every lost record's energy in one of them.
 _ENERGY = """
 SELECT device_id, artefact, meter,
-  sum(iif(cumulative_uj >= before_uj, cumulative_uj - before_uj, cumulative_uj)),
-  sum(iif(counts, energy_uj, 0)),
-  sum(iif(counts, inferences, 0)),
-  sum(iif(counts, u_uj, 0)),
-  sum(iif(counts AND idle_uj IS NOT NULL, energy_uj - idle_uj, 0)),
-  sum(iif(counts AND idle_uj IS NOT NULL, inferences, 0)),
+  sum(cumulative_uj - before_uj * (cumulative_uj >= before_uj)),
+  sum(energy_uj * counts),
+  sum(inferences * counts),
+  sum(u_uj * counts),
+  coalesce(sum((energy_uj - idle_uj) * counts), 0),
+  sum(inferences * counts * (idle_uj IS NOT NULL)),
   sum(NOT valid),
   group_concat(DISTINCT flags)
 FROM (
@@ -91,7 +92,7 @@ WHERE b.device_id = :device AND s.at_unix_ms >= :since AND s.at_unix_ms < :until
 _STEPS_ENERGY = """
 SELECT (e.at_unix_ms - :since) / :width AS step, m.meter, m.boundary, m.kind,
   sum(e.energy_uj), sum(e.window_ns),
-  sum(iif(e.inferences > 0, e.energy_uj, 0)), sum(e.inferences)
+  sum(e.energy_uj * (e.inferences > 0)), sum(e.inferences)
 FROM boot b
 CROSS JOIN energy e ON e.boot = b.id
 CROSS JOIN meter m ON m.id = e.meter

@@ -140,41 +140,57 @@ CREATE INDEX unread_received ON unread (boot, received_unix_ms);
 )
 
 
-def bring_up_to_date(connection: sqlite3.Connection, *, where: str) -> None:
-    """Make or migrate the tables, inside of the caller's transaction.
+def check_owner(connection: sqlite3.Connection, *, where: str) -> None:
+    """Refuse a file that is not this version's to write into; writes nothing.
 
     Args:
-        connection: with a write transaction open.
+        connection: on the file; new and empty ones are fine.
         where: the file, for the message.
 
     Raises:
         ConfigError: the file is a newer green-edge's, or another program's.
     """
-    version = _version(connection, where)
+    version = _version(connection)
+    if version is None:
+        raise ConfigError(
+            f"{where} is another program's SQLite file",
+            place="store",
+            hint="name a file of its own for the store",
+        )
     if version > len(_MIGRATIONS):
         raise ConfigError(
             f"{where} has schema {version}, this green-edge knows up to {len(_MIGRATIONS)}",
             place="store",
             hint="upgrade green-edge, or name another store",
         )
+
+
+def bring_up_to_date(connection: sqlite3.Connection, *, where: str) -> None:
+    """Make or migrate the tables, inside of the caller's write transaction.
+
+    Raises:
+        ConfigError: as `check_owner`: another process may have been faster.
+    """
+    check_owner(connection, where=where)
+    version = _version(connection) or 0
+    if version == len(_MIGRATIONS):
+        return
+    if version == 0:
+        connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT")
     for script in _MIGRATIONS[version:]:
         for statement in script.split(";\n"):
             connection.execute(statement)
-    if version < len(_MIGRATIONS):
-        connection.execute("DELETE FROM schema_version")
-        connection.execute("INSERT INTO schema_version VALUES (?)", (len(_MIGRATIONS),))
+    connection.execute("DELETE FROM schema_version")
+    connection.execute("INSERT INTO schema_version VALUES (?)", (len(_MIGRATIONS),))
 
 
-def _version(connection: sqlite3.Connection, where: str) -> int:
+def _version(connection: sqlite3.Connection) -> int | None:
+    """Version of the tables, 0 of an empty file; None where the tables are not ours."""
     names = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    if "schema_version" in names:
-        (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone()
-        return int(version)
-    if names:
-        raise ConfigError(
-            f"{where} is another program's SQLite file",
-            place="store",
-            hint="name a file of its own for the store",
-        )
-    connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT")
-    return 0
+    if not names:
+        return 0
+    # Other programs have a table `schema_version` too.
+    if not {"schema_version", "boot", "raw"} <= names:
+        return None
+    (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+    return int(version)
