@@ -22,7 +22,7 @@ from typing import Any
 from green_edge.bundle.keys import load_signer
 from green_edge.cli import demo_loop
 from green_edge.cli.service import FleetService, ServicePlan
-from green_edge.telemetry.store import open_store
+from green_edge.telemetry.opening import open_store
 from green_edge_agent.runtime.interpreter import runtime_name
 from green_edge_wire.clock import SystemClock
 

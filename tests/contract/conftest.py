@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from green_edge.telemetry.store import Store, open_store
+from green_edge.telemetry.opening import open_store
+from green_edge.telemetry.store import Store
 from support.memory_store import MemoryStore
 
 Opener = Callable[[], Store]

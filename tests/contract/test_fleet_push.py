@@ -13,7 +13,8 @@ from green_edge.fleet import push
 from green_edge.fleet.driver import RolloutDriver
 from green_edge.fleet.inventory import pick
 from green_edge.fleet.push import Artefact
-from green_edge.telemetry.store import DeviceRow, Rollout, RolloutDevice, Store, open_store
+from green_edge.telemetry.opening import open_store
+from green_edge.telemetry.store import DeviceRow, Rollout, RolloutDevice, Store
 from green_edge_agent.transport.contract import Message
 from green_edge_wire import codec
 from green_edge_wire.archive import open_bundle

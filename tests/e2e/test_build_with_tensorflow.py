@@ -1,5 +1,7 @@
 """Conversions by the real TensorFlow in its child: every kind of model that build reads."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from green_edge.data.dataset import Dataset
 from green_edge.evaluate.predict import predict
 from green_edge.tflite.read import read
 from green_edge_wire.errors import ModelError
+from support.brokers import wait_until
 from support.bundles import test_signer
+from support.commands import Home, children
 from support.tiny_keras import make_models
 
 pytestmark = pytest.mark.tf
@@ -132,6 +136,26 @@ def test_a_crash_of_the_converter_is_one_clear_error_and_nothing_is_written(
     )
     with pytest.raises(ModelError) as caught:
         build(options, test_signer())
-    assert "no int8 model could be made" in caught.value.message
-    assert "crashed (SIGSEGV)" in caught.value.message
+    assert "lstm.keras: no int8 model could be made: int8-tf-minmax: " in caught.value.message
+    assert "crashed (SIGSEGV) in step 'int8' / int8-aeq-minmax: " in caught.value.message
+    assert "unroll=True" in (caught.value.hint or "")
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_the_midst_of_a_conversion_leaves_nothing(
+    models: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    home = Home(tmp_path)
+    (tmp_path / "temporary").mkdir()
+    sets = ("--calibration", str(models / "images.npz"), "--out", "out")
+    build = home.start("build", str(models / "tiny.keras"), *sets, temporary=tmp_path / "temporary")
+    with build:
+        wait_until(lambda: bool(children(build.pid)))
+        (child,) = children(build.pid)
+        os.killpg(build.pid, number)
+        assert build.wait(timeout=20) == 130
+    assert (tmp_path / "talk").read_text().splitlines()[-1] == "error: interrupted"
+    assert not Path("/proc", str(child)).exists()
+    assert list((tmp_path / "out").iterdir()) == []
+    assert list((tmp_path / "temporary").iterdir()) == []

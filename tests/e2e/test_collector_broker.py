@@ -11,7 +11,8 @@ from green_edge.fleet.embedded import EmbeddedBroker
 from green_edge.fleet.engines import Kind
 from green_edge.telemetry.collector import Collector
 from green_edge.telemetry.mailbox import Mailbox
-from green_edge.telemetry.store import Store, open_store
+from green_edge.telemetry.opening import open_store
+from green_edge.telemetry.store import Store
 from green_edge_agent.transport.contract import Message
 from green_edge_agent.transport.mqtt import MqttTransport
 from green_edge_agent.transport.url import parse_broker_url

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from green_edge.bundle.keys import load_signer, signing_key
-from green_edge.telemetry.store import open_store
+from green_edge.telemetry.opening import open_store
 from green_edge_wire import codec
 from green_edge_wire.command import Desired
 from green_edge_wire.device import Reported, SlotInfo

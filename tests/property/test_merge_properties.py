@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from green_edge.telemetry import merge
-from green_edge.telemetry.store import Record, Store, UnreadRecord, open_store
+from green_edge.telemetry.opening import open_store
+from green_edge.telemetry.store import Record, Store, UnreadRecord
 from green_edge_wire.latency import LatencyHistogram
 from green_edge_wire.telemetry import Boundary, EnergyReading, Event, EventKind, MeterKind, Sample
 from support.records import BOOT_A, BOOT_B, T0_UNIX_MS, event, reading, sample, unread

@@ -48,19 +48,33 @@ class Home:
             check=False,
         )
 
-    def start(self, *arguments: str, talk: Path | None = None) -> subprocess.Popen[str]:
-        """Start a command in a process group of its own; what it says goes to the file `talk`."""
+    def start(
+        self, *arguments: str, talk: Path | None = None, temporary: Path | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own.
+
+        Args:
+            arguments: of the command line.
+            talk: file for what it says on standard error.
+            temporary: folder for its temporary files.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (talk or self.folder / "talk").open("w") as said:
             return subprocess.Popen(
                 [*_ENTRY, *arguments],
-                env=self.environ(),
+                env=self.environ() | ({} if temporary is None else {"TMPDIR": str(temporary)}),
                 cwd=self.folder,
                 stdout=subprocess.PIPE,
                 stderr=said,
                 text=True,
                 start_new_session=True,
             )
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of the child processes of a process."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +97,7 @@ class Up:
 
     def children(self) -> list[int]:
         """Process ids of its child processes."""
-        path = Path(f"/proc/{self.process.pid}/task")
-        return [int(pid) for t in path.iterdir() for pid in (t / "children").read_text().split()]
+        return children(self.process.pid)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait; returns the exit code."""

@@ -1,5 +1,6 @@
 """The parent's side of a converter child, against children that misbehave in every known way."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from green_edge.convert.protocol import QuantizeFloat
 from green_edge.convert.worker import Worker, child_environment, part_of, tail
 from green_edge_wire.errors import ModelError
+from support.brokers import wait_until
 from support.clock import ManualClock
 
 ANSWER = "import sys\nfor line in sys.stdin: {}\n"
@@ -109,3 +111,25 @@ def test_the_tail_of_a_log_is_the_exception_or_the_last_lines() -> None:
     log = "Traceback\n  File x\nkeras.errors.LayerError: bad layer\n  at a\n  at b\n  at c\n"
     assert tail(log) == "; it printed: keras.errors.LayerError: bad layer | at a | at b"
     assert len(tail("RuntimeError: " + "x" * 5000)) < 500
+    chatter = "I0000 00:00:17.4 22404 stub.cc:31] no GPU\nWARNING: All log messages before absl::\n"
+    assert tail(f"loc: bad op\n{chatter}") == "; it printed: loc: bad op"
+    assert tail(chatter) == ""
+
+
+def test_a_child_dies_with_its_parent_even_while_it_works(tmp_path: Path) -> None:
+    """An idle child ends with its standard input; one that converts does not look at it."""
+    busy = "from green_edge.convert import child; child.end_with_parent(); print(flush=True)\n"
+    busy += "import time; time.sleep(60)"
+    parent = (
+        "import subprocess, sys, time\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {busy!r}], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline(); print(child.pid, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", parent]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        status = Path("/proc", process.stdout.readline().decode().strip(), "status")
+        assert status.exists()
+        process.kill()
+    # One that is dead and not yet waited for is still listed.
+    wait_until(lambda: not status.exists() or "State:\tZ" in status.read_text())

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -40,3 +42,21 @@ def test_afterwards_signals_mean_what_they_meant() -> None:
     with EndSignal():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_hang_up_that_nohup_ignores_stays_ignored() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from green_edge.cli.signals import EndSignal, interrupt_on_term\n"
+        "interrupt_on_term()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "with EndSignal() as end:\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    assert not end.wait(0.05)\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except KeyboardInterrupt: print('interrupted')\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

@@ -1,4 +1,3 @@
-import os
 import socket
 import stat
 from pathlib import Path
@@ -15,6 +14,7 @@ from green_edge.fleet.projectfile import TEMPLATE
 from green_edge_agent import config
 from green_edge_wire.errors import ConfigError, TransportError
 from support.bundles import test_signer
+from support.nobody import without_root
 
 RUN = runfile.RunFile(
     pid=1,
@@ -125,10 +125,12 @@ def test_a_folder_without_write_access_is_refused_with_a_remedy(tmp_path: Path) 
         write_private(tmp_path / "absent" / "x", "text")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: run as another user")
 def test_a_folder_of_another_user_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(ConfigError, match=r"no write access.*GREEN_EDGE_STATE"):
+    (tmp_path / "locked").mkdir(mode=0o555)
+    with (
+        without_root(tmp_path, *tmp_path.parents[:2]),
+        pytest.raises(ConfigError, match=r"no write access.*GREEN_EDGE_STATE"),
+    ):
         private_folder(tmp_path / "locked")
 
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from green_edge.cli import main
-from green_edge.telemetry.store import open_store
+from green_edge.telemetry.opening import open_store
 from green_edge_wire.device import SlotInfo
 from green_edge_wire.errors import ConfigError, GreenEdgeError
 from support.nobody import without_root
@@ -137,15 +137,15 @@ def test_windows_before_the_first_model_are_named_so_and_stand_last(store_path: 
     chosen = ("report", "--store", str(store_path))
     lines = run(*chosen).stdout.splitlines()
     assert [line.split()[0] for line in lines[2:5]] == ["pi-attic", "pi-kitchen", "a-first"]
-    assert re.split(" {2,}", lines[4])[1] == "no model yet"
+    assert re.split(" {2,}", lines[4])[1] == "none yet"
     rows = list(csv.DictReader(io.StringIO(run(*chosen, "--format", "csv").stdout)))
     assert [row["device_id"] for row in rows] == ["pi-attic", "pi-kitchen", "a-first"]
-    assert (rows[2]["model"], rows[2]["model_version"]) == ("no model yet", "")
+    assert (rows[2]["model"], rows[2]["model_version"]) == ("none yet", "")
     page = run(*chosen, "--format", "html").stdout
-    assert page.index("no model yet") > page.index("<th>pi-kitchen</th>")
+    assert page.index("none yet") > page.index("<th>pi-kitchen</th>")
     assert "none 0" not in page
     watched = run("watch", "--store", str(store_path), "--times", "1").stdout.splitlines()
-    assert "no model yet" in next(line for line in watched if line.startswith("a-first"))
+    assert "none yet" in next(line for line in watched if line.startswith("a-first"))
     document = json.loads(run("watch", "--store", str(store_path), "--json").stdout)
     rows_told = {row["device_id"]: row.get("model") for row in document["devices"]}
     assert rows_told == {"a-first": "", "pi-attic": None, "pi-kitchen": "digits 1"}

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from green_edge.telemetry.opening import open_store
 from green_edge.telemetry.sqlite import SqliteStore, figures, records, schema
 from green_edge.telemetry.sqlite.devices import Listing
 from green_edge.telemetry.sqlite.records import pack_latency, unpack_latency
-from green_edge.telemetry.store import StoreError, open_store
+from green_edge.telemetry.store import StoreError
 from green_edge.telemetry.url import sqlite_path
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.latency import LatencyHistogram

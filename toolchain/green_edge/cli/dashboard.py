@@ -16,7 +16,7 @@ from green_edge.fleet.memory import saved_token
 from green_edge.fleet.ports import advertised, bind, is_loopback, port_of, url_host
 from green_edge.fleet.private_files import private_folder
 from green_edge.fleet.settings import FleetSettings, Options, load_settings
-from green_edge.telemetry.store import open_store
+from green_edge.telemetry.opening import open_store
 from green_edge_wire.clock import SystemClock
 
 
@@ -43,7 +43,11 @@ def command(*, host: str, port: int, options: Options) -> None:
     """
     settings = load_settings(options)
     listener = bind(host, port, what="the dashboard", option="--port")
-    with EndSignal() as end, listener, closing(open_store(settings.store.value)) as store:
+    with (
+        EndSignal() as end,
+        listener,
+        closing(open_store(settings.store.value, create=False)) as store,
+    ):
         app: ASGIApp = create_app(store, clock=SystemClock())
         if not is_loopback(host):
             token = _token(settings)

@@ -19,8 +19,9 @@ from green_edge.cli.summaries import build_summary, energy_summary
 from green_edge.core.report import BuildReport
 from green_edge.fleet.push import PushReport
 from green_edge.telemetry import report_html
+from green_edge.telemetry.opening import open_store
 from green_edge.telemetry.report import Report, totals
-from green_edge.telemetry.store import Figure, open_store
+from green_edge.telemetry.store import Figure
 from green_edge_wire.clock import SystemClock
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.units import s_from_ns
@@ -142,4 +143,8 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot make {folder}: {error.strerror}", place="--out") from None
+        raise ConfigError(
+            f"cannot make {folder}: {error.strerror}",
+            place="--out",
+            hint="choose a folder that you may write",
+        ) from None

@@ -9,7 +9,8 @@ from green_edge.cli import render
 from green_edge.cli.fleet_options import fleet_options
 from green_edge.fleet.inventory import slot_in
 from green_edge.fleet.settings import Options, load_settings
-from green_edge.telemetry.store import DeviceRow, open_store
+from green_edge.telemetry.opening import open_store
+from green_edge.telemetry.store import DeviceRow
 from green_edge_wire.clock import SystemClock
 from green_edge_wire.units import MS_PER_S
 
@@ -25,7 +26,7 @@ class _Document:
 def command(*, as_json: bool, options: Options) -> None:
     """List the devices that have reported, their state and what they run."""
     settings = load_settings(options)
-    with closing(open_store(settings.store.value)) as store:
+    with closing(open_store(settings.store.value, create=False)) as store:
         rows = store.devices()
     if as_json:
         render.document(_Document(rows))

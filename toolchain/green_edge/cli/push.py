@@ -15,7 +15,8 @@ from green_edge.fleet import push
 from green_edge.fleet.inventory import pick
 from green_edge.fleet.settings import FleetSettings, Options, load_settings
 from green_edge.fleet.upload import upload
-from green_edge.telemetry.store import Rollout, RolloutDevice, Store, open_store
+from green_edge.telemetry.opening import open_store
+from green_edge.telemetry.store import Rollout, RolloutDevice, Store
 from green_edge_wire.clock import SystemClock
 
 
@@ -64,7 +65,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     settings = load_settings(options)
     data, opened = check.open_file(bundle, trusted())
     artefact = push.artefact_of(data, opened)
-    with closing(open_store(settings.store.value)) as store:
+    with closing(open_store(settings.store.value, create=False)) as store:
         planned = push.plan(pick(store.devices(), devices), artefact)
         if dry_run:
             report = push.rehearse(planned, artefact)

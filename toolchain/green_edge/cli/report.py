@@ -10,8 +10,8 @@ from green_edge.cli import render
 from green_edge.cli.fleet_options import fleet_options
 from green_edge.fleet.settings import Options, load_settings
 from green_edge.telemetry import moments, report_text
+from green_edge.telemetry.opening import open_store
 from green_edge.telemetry.report import Report, totals
-from green_edge.telemetry.store import open_store
 from green_edge_wire.clock import SystemClock
 from green_edge_wire.errors import ConfigError
 

@@ -13,7 +13,7 @@ from green_edge.fleet import push
 from green_edge.fleet.inventory import pick
 from green_edge.fleet.settings import FleetSettings, Options, load_settings
 from green_edge.fleet.upload import artefact_url, stored_bytes
-from green_edge.telemetry.store import open_store
+from green_edge.telemetry.opening import open_store
 from green_edge_wire.clock import SystemClock
 from green_edge_wire.errors import ConfigError, TransportError
 
@@ -47,7 +47,7 @@ def command(
     The device swaps to its own copy where it still has one. Exit codes are those of push.
     """
     settings = load_settings(options)
-    with closing(open_store(settings.store.value)) as store:
+    with closing(open_store(settings.store.value, create=False)) as store:
         rows = pick(store.devices(), (device,))
         artefact = _with_source(push.previous_artefact(rows[0]), settings)
         signer = load_signer(key)

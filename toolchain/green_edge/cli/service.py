@@ -23,7 +23,8 @@ from green_edge.fleet.ports import advertised, bind, broker_port, is_loopback, p
 from green_edge.fleet.private_files import private_folder
 from green_edge.fleet.runfile import RunFile, only_one, write_run
 from green_edge.telemetry.collector import Collector, Listeners
-from green_edge.telemetry.store import Store, open_store
+from green_edge.telemetry.opening import open_store
+from green_edge.telemetry.store import Store
 from green_edge_agent.transport.mqtt import MqttTransport, check_broker
 from green_edge_agent.transport.url import parse_broker_url
 from green_edge_wire.clock import Clock

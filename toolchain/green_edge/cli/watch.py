@@ -12,7 +12,7 @@ from green_edge.cli.signals import EndSignal
 from green_edge.fleet.settings import Options, load_settings
 from green_edge.telemetry import live, moments
 from green_edge.telemetry.live import Live
-from green_edge.telemetry.store import open_store
+from green_edge.telemetry.opening import open_store
 from green_edge_wire.clock import SystemClock
 
 _HOME = "\x1b[H"

@@ -29,6 +29,8 @@ _TAIL_LINES = 3
 _TAIL_CHARS = 400
 # The last line of a Python traceback: `package.module.SomeError: what happened`.
 _RAISED = re.compile(r"^[\w.]+(?:[Ee]rror|Exception)\b")
+# What TensorFlow's own logging says of no consequence, such as that there is no GPU.
+_CHATTER = re.compile(r"[IW]\d{4} \d\d:|WARNING: All log messages before absl")
 
 # Reports shall not tell this machine's folders.
 _FOLDERS = re.compile(r"(?:/[\w.@+~-]+)+/(?=[\w.])")
@@ -185,6 +187,7 @@ def tail(log: str) -> str:
     Where the log ends in a Python exception, that is from its name on; else the last lines.
     """
     lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line for line in lines if not _CHATTER.match(line)]
     raised = [i for i, line in enumerate(lines) if _RAISED.match(line)]
     words = lines[raised[-1] :] if raised else lines[-_TAIL_LINES:]
     text = _FOLDERS.sub("", " | ".join(words[:_TAIL_LINES]))

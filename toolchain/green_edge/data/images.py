@@ -37,7 +37,7 @@ def read_images(
         hint = "give a .npz with one array an input"
         message = f"a folder of images serves one input, not {len(specs)}"
         raise ConfigError(message, place=str(folder), hint=hint)
-    classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    classes = [p for p in _entries(folder) if p.is_dir()]
     groups = [(c.name, _files(c)) for c in classes] if classes else [("", _files(folder))]
     files = [file for _, group in groups for file in group]
     if not files:
@@ -56,10 +56,17 @@ def read_images(
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    files = [p for p in _entries(folder) if p.is_file()]
     for other in (p for p in files if p.suffix.lower() not in _SUFFIXES):
         logger.warning("not an image, left out file=%s", other)
     return [p for p in files if p.suffix.lower() in _SUFFIXES]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError as error:
+        raise ConfigError(f"cannot read it: {error.strerror}", place=str(folder)) from None
 
 
 def _pixels(file: Path, spec: TensorSpec, pipeline: Pipeline) -> NDArray[np.float32]:

@@ -23,8 +23,9 @@ def read_npz(path: Path) -> Raw:
         with path.open("rb") as stream:
             arrays = _arrays(np.load(stream, allow_pickle=False))
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         hint = "write it with numpy.savez(file, x=..., y=...)"
-        raise ConfigError(f"cannot read it: {error}", place=str(path), hint=hint) from None
+        raise ConfigError(f"cannot read it: {reason}", place=str(path), hint=hint) from None
     return Raw(inputs={k: v for k, v in arrays.items() if k != "y"}, y=arrays.get("y"))
 
 

@@ -45,7 +45,8 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = [row for row in csv.reader(stream) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"cannot read it: {error}", place=str(path)) from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"cannot read it: {reason}", place=str(path)) from None
     if len(rows) < 2:
         raise ConfigError("it is empty", place=str(path), hint="a header and one row at least")
     header = [name.strip() for name in rows[0]]

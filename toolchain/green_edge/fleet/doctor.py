@@ -12,7 +12,8 @@ from green_edge.fleet.engines import find_engine
 from green_edge.fleet.private_files import private_folder
 from green_edge.fleet.settings import FleetSettings, Found, Options, load_settings
 from green_edge.fleet.upload import stored_bytes
-from green_edge.telemetry.store import open_store
+from green_edge.telemetry.opening import open_store
+from green_edge.telemetry.url import sqlite_path
 from green_edge_agent.transport.mqtt import check_broker
 from green_edge_agent.transport.url import parse_broker_url
 from green_edge_wire.errors import GreenEdgeError
@@ -100,7 +101,9 @@ def _keys() -> str:
 
 
 def _store(settings: FleetSettings) -> str:
-    with closing(open_store(settings.store.value)) as store:
+    if not sqlite_path(settings.store.value).exists():
+        return f"{settings.store.value}, not there yet; 'green-edge up' makes it"
+    with closing(open_store(settings.store.value, create=False)) as store:
         devices = len(store.devices())
     return f"{settings.store.value}, from {settings.store.source}, {devices} device(s)"
 

@@ -20,7 +20,7 @@ def private_folder(folder: Path) -> Path:
             f"cannot make the folder {folder}: {error.strerror}",
             hint="set GREEN_EDGE_STATE to a folder that you may write",
         ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise ConfigError(
             f"no write access to {folder}",
             hint="set GREEN_EDGE_STATE to a folder that you may write",

@@ -95,6 +95,7 @@ class Collector:
         self._box = mailbox if mailbox is not None else Mailbox()
         self._counts = Counts()
         self._unwell: set[str] = set()
+        self._untold: list[tuple[str, Reported]] = []
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
 
@@ -234,10 +235,13 @@ class Collector:
                     self._count(acks=1)
 
     def _tell(self, deliveries: Sequence[Delivery]) -> None:
+        states = ((d.address.site, d.state) for d in deliveries)
+        self._untold += [(site, state) for site, state in states if isinstance(state, Reported)]
         try:
-            for delivery in deliveries:
-                if isinstance(delivery.state, Reported):
-                    self._listeners.on_reported(delivery.address.site, delivery.state)
+            # What a store failure keeps from being told is told after it.
+            while self._untold:
+                self._listeners.on_reported(*self._untold[0])
+                self._untold.pop(0)
             self._listeners.on_tick()
         except GreenEdgeError as error:
             self._note("rollouts", well=False, about=str(error))

@@ -332,21 +332,3 @@ class Store(Telemetry, Rollouts, Protocol):
     def close(self) -> None:
         """Close the store; it cannot be used any more."""
         ...
-
-
-def open_store(url: str, *, create: bool = True) -> Store:
-    """Open a store.
-
-    Args:
-        url: `sqlite:///absolute/path.db`, or a plain path.
-        create: make it where it is not there yet.
-
-    Raises:
-        ConfigError: none there, not one that this version can open, or no right to write it.
-        StoreError: it is held by another process, or the disk is full or broken.
-    """
-    # The implementation knows this module's records, so it cannot be imported above them.
-    from green_edge.telemetry.sqlite import SqliteStore  # noqa: PLC0415
-    from green_edge.telemetry.url import sqlite_path  # noqa: PLC0415
-
-    return SqliteStore(sqlite_path(url), create=create)

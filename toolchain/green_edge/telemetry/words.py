@@ -45,7 +45,7 @@ FLAGS: Final[dict[str, str]] = {
     "net-partial": "the net figure rests on a part of the windows",
 }
 NOTHING = "-"
-NO_MODEL = "no model yet"
+NO_MODEL = "none yet"
 
 
 def model(row: Figure) -> str:
