@@ -112,6 +112,9 @@ class Agent:
         """Announce the start, load the model, connect."""
         parts = self._parts
         self.emit("boot", f"agent {__version__} started")
+        # A start that is killed before its first period is over has left a window, too, for the
+        # host to miss; once the model is loaded, the window bears its name.
+        parts.journal.checkpoint()
         for end in parts.spool.unclean_ends:
             parts.journal.emit(
                 "unclean-end",
@@ -121,7 +124,6 @@ class Agent:
             )
         self._say_meters()
         self._load_model()
-        # So that a start which is killed in its first period also leaves a window that was cut.
         parts.journal.checkpoint()
         self._listen()
         parts.transport.start(

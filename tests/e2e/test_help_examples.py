@@ -17,6 +17,7 @@ import pytest
 
 from green_edge.bundle.keys import load_signer
 from green_edge.cli import COMMANDS, main
+from green_edge.telemetry.opening import open_store
 from support.brokers import wait_until
 from support.bundles import tiny_bundle
 from support.commands import Home, Up, running_up
@@ -172,6 +173,8 @@ def test_an_example_runs_on_a_fleet(name: str, desk: Desk, fleet: Up) -> None:
 def test_an_example_serves_until_it_is_ended(name: str, desk: Desk, tmp_path: Path) -> None:
     home = Home(tmp_path)
     shutil.copytree(desk.home.keys, home.keys)
+    home.state.mkdir()
+    open_store(str(home.state / "green-edge.db")).close()
     talk = tmp_path / "talk"
     with home.start(*EXAMPLES[name], talk=talk) as server:
         deadline = time.monotonic() + 30

@@ -289,6 +289,10 @@ def test_doctor_tells_what_is_there_and_where_it_comes_from(tmp_path: Path) -> N
 
 def test_the_dashboard_alone_serves_the_store(tmp_path: Path) -> None:
     home = Home(tmp_path)
+    absent = home.run("dashboard", "--port", "0")
+    assert (absent.returncode, "no store at" in absent.stderr) == (2, True)
+    home.state.mkdir()
+    open_store(str(home.state / "green-edge.db")).close()
     alone = home.start("dashboard", "--port", "0")
     with alone:
         try:

@@ -1,14 +1,16 @@
 """The parent's side of a converter child, against children that misbehave in every known way."""
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from green_edge.convert.converters import Converters
 from green_edge.convert.protocol import QuantizeFloat
 from green_edge.convert.worker import Worker, child_environment, part_of, tail
-from green_edge_wire.errors import ModelError
+from green_edge_wire.errors import GreenEdgeError, ModelError
 from support.brokers import wait_until
 from support.clock import ManualClock
 
@@ -133,3 +135,29 @@ def test_a_child_dies_with_its_parent_even_while_it_works(tmp_path: Path) -> Non
         process.kill()
     # One that is dead and not yet waited for is still listed.
     wait_until(lambda: not status.exists() or "State:\tZ" in status.read_text())
+
+
+@pytest.mark.root
+def test_a_failure_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mounted, capture_output=True, check=False).returncode:
+        pytest.skip("a tmpfs cannot be mounted here: run as root with CAP_SYS_ADMIN")
+    try:
+        child = worker(tmp_path, "import sys; sys.exit(1)")
+        with child, pytest.raises(ModelError) as caught:
+            child.ask(request(tmp_path))
+        assert "full: make room, or set TMPDIR to another" in str(caught.value)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_samples_that_do_not_fit_on_the_disk_are_one_line(tmp_path: Path) -> None:
+    # What a full disk gives as ENOSPC this gives as EFBIG, without root.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Converters(tmp_path, timeout_s=1.0) as converters:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        try:
+            with pytest.raises(GreenEdgeError, match=r"cannot write in .*; make room there"):
+                converters.quantize(bytes(5000), ["x"], [])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -108,7 +108,10 @@ def judge(
         return Rejected("the order's signature is not base64")
     flaw = verify(envelope.key_id, _message(channel, envelope), signature)
     if flaw is not None:
-        return Rejected(f"the order is not from a trusted key: {flaw}")
+        return Rejected(
+            f"the order is not from a trusted key: {flaw}; if it is yours, add it to [trust] in "
+            "agent.toml"
+        )
     digest = digest_of(channel, envelope)
     if seen is None or envelope.counter > seen.counter:
         return Accepted(Seen(envelope.counter, digest))
@@ -144,7 +147,10 @@ def decide(desired: Desired, state: InstallState, *, free_bytes: int, staged_byt
         return Refuse(f"a bundle of {desired.length_bytes} bytes cannot be fetched")
     missing_bytes = desired.length_bytes - staged_bytes + MARGIN_BYTES
     if missing_bytes > free_bytes:
-        return NoRoom(f"disk full: {missing_bytes} bytes needed, {free_bytes} free")
+        return NoRoom(
+            f"disk full: {missing_bytes} bytes needed, {free_bytes} free; make room, the order is "
+            "tried again"
+        )
     return Fetch()
 
 

@@ -22,5 +22,6 @@ def command(*, folder: Path) -> None:
     except FileExistsError:
         raise ConfigError(f"{path} is there already", hint="edit it, or delete it first") from None
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+        hint = "choose a folder that you may write"
+        raise ConfigError(f"cannot write {path}: {error.strerror}", hint=hint) from error
     render.say(f"wrote {path}; next: fill in model.path, then 'green-edge build --config {path}'")

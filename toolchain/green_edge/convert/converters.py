@@ -1,7 +1,8 @@
 """Conversions as functions over bytes: the children, their files and their clean-up."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +13,7 @@ from green_edge.convert import samples
 from green_edge.convert.formats import Source
 from green_edge.convert.protocol import QuantizeFloat, Request, ToFloat, ToInt8
 from green_edge.convert.worker import Worker
-from green_edge_wire.errors import ModelError
+from green_edge_wire.errors import GreenEdgeError, ModelError
 
 _REMEDY = "install it: pip install 'green-edge[build]'"
 
@@ -85,7 +86,8 @@ class Converters:
             ModelError: it cannot be quantized.
         """
         model = self._file()
-        model.write_bytes(float_tflite)
+        with _on_disk(self._folder):
+            model.write_bytes(float_tflite)
         request = QuantizeFloat(model, self._samples(calibration), tuple(inputs), self._file())
         return self._ask(self._quantizer, request)
 
@@ -100,12 +102,23 @@ class Converters:
 
     def _samples(self, calibration: Sequence[NDArray[Any]]) -> Path:
         file = self._folder / "calibration.npz"
-        samples.write(file, calibration)
+        with _on_disk(self._folder):
+            samples.write(file, calibration)
         return file
 
     def _file(self) -> Path:
         self._count += 1
         return self._folder / f"{self._count}.tflite"
+
+
+@contextmanager
+def _on_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "make room there, or set TMPDIR to a folder on another disk"
+        message = f"cannot write in {folder.parent}: {error.strerror}"
+        raise GreenEdgeError(message, hint=hint) from error
 
 
 def _made(folder: Path) -> Path:

@@ -8,6 +8,7 @@ next request.
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from green_edge_wire.units import ns_from_s, s_from_ns
 
 CHILD = (sys.executable, "-m", "green_edge.convert.child")
 
+# Less free room than this, and a failure is that of the disk.
+_LITTLE_BYTES = 64 * 1024
 _LAST_WAIT_S = 5.0
 _TAIL_LINES = 3
 _TAIL_CHARS = 400
@@ -117,7 +120,7 @@ class Worker:
         self.close()
         raise ModelError(
             f"the converter {_ended(code)} in step '{request.op}'{self._tail()}",
-            hint=_remedy(code),
+            hint=_remedy(code, self._log.parent),
         )
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -202,7 +205,9 @@ def _ended(code: int) -> str:
     return "was killed (SIGKILL)" if -code == signal.SIGKILL else f"crashed ({name})"
 
 
-def _remedy(code: int) -> str | None:
+def _remedy(code: int, folder: Path) -> str | None:
+    if shutil.disk_usage(folder).free < _LITTLE_BYTES:
+        return "the disk of its temporary files is full: make room, or set TMPDIR to another"
     if -code == signal.SIGKILL:
         return "the kernel does this when memory runs out: close other programs or add swap"
     if code < 0:
