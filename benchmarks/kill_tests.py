@@ -1,0 +1,271 @@
+"""Kill agent, broker and host with SIGKILL, and count what was lost and what was counted twice.
+
+Needs what `green-edge demo` left in `demo-out`. Everything is a real process: `green-edge up` with
+an embedded broker and the SQLite store, `green-edge-agent` with the demo's model and its images.
+A seeded schedule of kills runs over some minutes; then the host's store is compared with what the
+agent had committed to its spool, which `kill_truth` finds out without the host. Prints JSON; ends
+with code 1 when anything was lost, counted twice or not reported.
+
+    python benchmarks/kill_tests.py [--embedded mosquitto amqtt] [--seconds 120] [--out FILE]
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import platform
+import random
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from kill_audit import COMPARED, AgentKill, HostSide, audit, faults, proof_of_sight
+from kill_processes import DEVICE, DeviceProcess, HostProcess, Load, wait_until
+
+from green_edge_agent.runtime.interpreter import runtime_name
+from green_edge_wire import __version__
+
+Victim = Literal["agent", "broker", "host"]
+
+# Between two kills at least; a start of the agent takes about one.
+_APART_S = 1.5
+# How long agent and host stay away at most after their kills.
+_LONGEST_DOWN_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One SIGKILL of the schedule, by seconds after its begin; the broker is `up`'s to restart."""
+
+    at_s: float
+    victim: Victim
+    down_s: float
+
+
+def schedule(seed: int, seconds: float, counts: dict[Victim, int]) -> tuple[Kill, ...]:
+    """Kills in random order at random moments; the same for the same arguments."""
+    draw = random.Random(seed)  # noqa: S311 - nothing secret
+    victims = [victim for victim, count in counts.items() for _ in range(count)]
+    draw.shuffle(victims)
+    free_s = seconds - _APART_S * len(victims)
+    if free_s <= 0:
+        raise SystemExit(f"--seconds: {len(victims)} kills need more than {seconds:.0f}")
+    moments = sorted(draw.uniform(0, free_s) for _ in victims)
+    return tuple(
+        Kill(round(moment + i * _APART_S, 2), victim, round(draw.uniform(0, _LONGEST_DOWN_S), 2))
+        for i, (moment, victim) in enumerate(zip(moments, victims, strict=True))
+    )
+
+
+class Scene:
+    """Host and device of one run."""
+
+    def __init__(self, folder: Path, load: Load, embedded: str) -> None:
+        self._load = load
+        self.host = HostProcess(folder, load.keys, embedded)
+        self.device = DeviceProcess(folder)
+        self.agent_kills: list[AgentKill] = []
+
+    def begin(self) -> None:
+        """Start both and push the bundle."""
+        wait_until(lambda: self.host.ready, "start of the host", self.host.tend)
+        self.device.configure(self.host.settings(), self._load)
+        self.device.tend()
+        wait_until(self._arrived, "the first record", self.tend)
+        self.host.command("push", str(self._load.bundle), "--device", DEVICE, "--timeout", "60")
+
+    def carry_out(self, kills: tuple[Kill, ...], seconds: float) -> None:
+        """Carry out the schedule to the end of its time."""
+        begin_s = time.monotonic()
+        for kill in kills:
+            self._pass_until(begin_s + kill.at_s)
+            self._strike(kill)
+        self._pass_until(begin_s + seconds)
+
+    def settle(self) -> None:
+        """Wait until the host has all that was committed by now."""
+        wait_until(lambda: self.host.ready and self.device.begun, "restarts", self.tend)
+        # What never arrives is for the audit to count.
+        with suppress(TimeoutError):
+            wait_until(self._arrived, "arrival of all records", self.tend)
+
+    def tend(self) -> None:
+        """Start what is to be started again."""
+        self.host.tend()
+        self.device.tend()
+
+    def end(self) -> dict[str, Any]:
+        """Stop the agent cleanly, wait for its last records, stop the host and compare."""
+        left = self.device.stop()
+        with suppress(TimeoutError):
+            wait_until(lambda: not self._missing(), "the last records", self.host.tend)
+        report = json.loads(self.host.command("report", "--json"))
+        code = self.host.stop()
+        host = HostSide(self.host.stored(), report["totals"])
+        found = audit(self.device.truth, left.records, host, self.agent_kills)
+        return found | {
+            "host": {
+                "starts": self.host.starts,
+                "failed_starts": self.host.failed_starts,
+                "exit_code": code,
+            },
+            "faults": faults(found),
+            "audit_on_spoilt_data": proof_of_sight(self.device.truth, left.records, host),
+        }
+
+    def _strike(self, kill: Kill) -> None:
+        if kill.victim == "agent":
+            wait_until(lambda: self.device.begun, "start of the agent", self.tend)
+            self.agent_kills.append(self.device.kill(kill.down_s))
+            return
+        wait_until(lambda: self.host.ready, "start of the host", self.tend)
+        if kill.victim == "host":
+            self.host.kill(kill.down_s)
+            return
+        wait_until(self.host.kill_broker, "a broker to kill", self.tend)
+
+    def _pass_until(self, moment_s: float) -> None:
+        while (left_s := moment_s - time.monotonic()) > 0:
+            self.tend()
+            time.sleep(min(left_s, 0.02))
+
+    def _arrived(self) -> bool:
+        return bool(self.device.truth.records) and not self._missing()
+
+    def _missing(self) -> set[tuple[str, int]]:
+        truth = self.device.truth
+        return (set(truth.records) | truth.places()) - set(self.host.stored())
+
+    def give_up(self) -> None:
+        """Leave no process behind."""
+        self.device.abandon()
+        self.host.kill(0.0)
+
+
+def run(
+    load: Load, embedded: str, kills: tuple[Kill, ...], seconds: float, folder: Path
+) -> dict[str, Any]:
+    """One run with one kind of broker, in an empty folder."""
+    scene = Scene(folder, load, embedded)
+    try:
+        scene.begin()
+        scene.carry_out(kills, seconds)
+        scene.settle()
+        found = scene.end()
+    except BaseException:
+        for log in sorted(folder.glob("*.log")):
+            sys.stderr.write(f"--- {log.name}\n{log.read_text()[-3000:]}")
+        raise
+    finally:
+        scene.give_up()
+    return {"embedded_broker": embedded, "broker": broker_version(embedded), **found}
+
+
+def broker_version(embedded: str) -> str:
+    """Name and version of the embedded broker."""
+    if embedded == "amqtt":
+        return f"amqtt {version('amqtt')}"
+    path = os.environ.get("PATH", "") + ":/usr/sbin"
+    said = subprocess.run(
+        ["mosquitto", "-h"], env={"PATH": path}, capture_output=True, text=True, check=False
+    )
+    return said.stdout.splitlines()[0]
+
+
+def machine() -> dict[str, Any]:
+    """What this ran on."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
+    system = platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    return {
+        "architecture": platform.machine(),
+        "processor": ", ".join(sorted(models)),
+        "cores": os.cpu_count(),
+        "system": f"{system}, Linux {platform.release()}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of everything that takes part."""
+    return {
+        "green_edge": __version__,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "paho_mqtt": version("paho-mqtt"),
+        "runtime": runtime_name(),
+    }
+
+
+def read_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    brokers = ("mosquitto", "amqtt")
+    parser.add_argument("--embedded", nargs="+", choices=brokers, default=brokers)
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--agent-kills", type=int, default=6)
+    parser.add_argument("--broker-kills", type=int, default=3)
+    parser.add_argument("--host-kills", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate-hz", type=float, default=50.0)
+    parser.add_argument("--window-s", type=float, default=1.5)
+    parser.add_argument("--period-s", type=float, default=1.0, help="spool period")
+    parser.add_argument("--demo", type=Path, default=Path("demo-out"))
+    parser.add_argument("--out", type=Path, help="write the document to a file too")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run every broker asked for."""
+    arguments = read_arguments()
+    demo: Path = arguments.demo.absolute()
+    (bundle,) = (demo / "build").glob("*.gedge")
+    load = Load(
+        bundle=bundle,
+        keys=demo / "keys",
+        raw=demo / "digits" / "raw.npz",
+        rate_hz=arguments.rate_hz,
+        window_s=arguments.window_s,
+        period_s=arguments.period_s,
+    )
+    counts: dict[Victim, int] = {
+        "agent": arguments.agent_kills,
+        "broker": arguments.broker_kills,
+        "host": arguments.host_kills,
+    }
+    kills = schedule(arguments.seed, arguments.seconds, counts)
+    runs = []
+    for embedded in arguments.embedded:
+        with tempfile.TemporaryDirectory() as folder:
+            runs.append(run(load, embedded, kills, arguments.seconds, Path(folder)))
+    document = {
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": versions(),
+        "settings": {
+            "seed": arguments.seed,
+            "seconds": arguments.seconds,
+            "inferences_per_second": load.rate_hz,
+            "window_s": load.window_s,
+            "spool_period_s": load.period_s,
+            "sigkills": counts,
+        },
+        "schedule": [asdict(kill) for kill in kills],
+        "compared": COMPARED,
+        "runs": runs,
+    }
+    text = json.dumps(document, indent=2)
+    print(text)
+    if arguments.out is not None:
+        arguments.out.write_text(f"{text}\n")
+    return int(any(found["faults"] for found in runs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
