@@ -164,6 +164,12 @@ class Agent:
 
     # --- what updates need of a device -----------------------------------------------------------
 
+    @property
+    def running_sha256(self) -> str:
+        """Digest of what the inference loop runs; empty when it has no model."""
+        model = self._parts.loop.model
+        return "" if model is None else model.artefact.sha256
+
     def activate(self, model: LoadedModel, install: Callable[[], None]) -> None:
         """Swap to a model between two inferences; see `updates.Device`."""
         parts = self._parts
@@ -200,15 +206,16 @@ class Agent:
     def _load_model(self) -> None:
         parts = self._parts
         try:
+            # Asked here, too, for a device without a model is to say what it lacks.
             interpreter.runtime_name()
-        except ModelError as error:
-            # Without a runtime every slot would look bad; they are left as they are.
-            self.emit("error", str(error))
-        else:
             self._take_over(parts)
+        except ModelError as error:
+            self.emit("error", str(error))
         order = parts.orders.standing()
-        if order is not None:
+        if isinstance(order, Order):
             self._updates.carry_out(order)
+        elif order is not None:
+            self._updates.reject(order)
 
     def _take_over(self, parts: Parts) -> None:
         found = load_installed(parts.slots, parts.bench)

@@ -20,7 +20,7 @@ from green_edge_agent.inputs.requests import LineRequests, MqttRequests
 from green_edge_agent.install.bench import Bench
 from green_edge_agent.install.orders import Orders
 from green_edge_agent.install.slots import Slots
-from green_edge_agent.journal import Journal
+from green_edge_agent.journal import LONGEST_WINDOW_S, Journal
 from green_edge_agent.meters.choose import Choice, choose
 from green_edge_agent.meters.sysroot import sysroot
 from green_edge_agent.spool import Spool
@@ -33,10 +33,11 @@ from green_edge_wire import codec
 from green_edge_wire.clock import Clock, SystemClock
 from green_edge_wire.device import InferResult
 from green_edge_wire.topics import Up
-from green_edge_wire.units import MS_PER_S, NS_PER_MS, NS_PER_S, ns_from_s
+from green_edge_wire.units import MS_PER_S, NS_PER_MS, ns_from_s
 
-# The meter's readings are kept for at least so long, and for two windows where those are longer.
-_KEEP_READINGS_NS = 300 * NS_PER_S
+# The meter's readings are kept for two windows of the greatest length, and for the period by which
+# the last one may be late.
+_KEPT_WINDOWS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,13 @@ def _parts(base: _Base, recorder: EnergyRecorder | None, choice: Choice, root: P
         window_s=telemetry.window_s,
         period_s=telemetry.spool_period_s,
     )
+    if base.spool.damaged is not None:
+        journal.emit(
+            "error",
+            f"the spool was damaged: records that the host had not confirmed are lost;"
+            f" the file is kept as {base.spool.damaged.name}",
+            {"file": base.spool.damaged.name},
+        )
     used = () if recorder is None else (recorder.info,)
     return Parts(
         address=config.address,
@@ -153,7 +161,9 @@ def _choose(config: AgentConfig, world: World) -> Choice:
 def _recorder(config: AgentConfig, choice: Choice, clock: Clock) -> EnergyRecorder | None:
     if choice.meter is None:
         return None
-    keep_ns = max(_KEEP_READINGS_NS, 2 * ns_from_s(config.telemetry.window_s))
+    telemetry = config.telemetry
+    longest_s = _KEPT_WINDOWS * max(LONGEST_WINDOW_S, telemetry.window_s)
+    keep_ns = ns_from_s(longest_s + telemetry.spool_period_s)
     return EnergyRecorder(choice.meter, clock, keep_ns=keep_ns)
 
 

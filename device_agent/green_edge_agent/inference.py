@@ -59,6 +59,7 @@ class InferenceLoop:
         self._actions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._failing = False
+        self._unheard = False
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
 
     @property
@@ -67,7 +68,12 @@ class InferenceLoop:
         return self._model
 
     def start(self, *, ended: Callable[[], None]) -> None:
-        """Begin to take inputs; `ended` is told when all requests of a stream were answered."""
+        """Begin to take inputs.
+
+        Args:
+            ended: told once, when all requests of a stream were answered or when the answers can
+                no longer be written; no more inputs are taken then.
+        """
         self._ended = ended
         self._thread.start()
 
@@ -119,6 +125,8 @@ class InferenceLoop:
 
     def _is_over(self) -> bool:
         """Whether a stream of requests has ended; the end of a file leaves the service running."""
+        if self._unheard:
+            return True
         return self._source is not None and self._source.ended and self._source.answers
 
     def _run_actions(self) -> None:
@@ -126,7 +134,8 @@ class InferenceLoop:
             self._actions.get()()
 
     def _next_request(self) -> Request | None:
-        if self._source is None or (self._model is None and not self._source.answers):
+        idle = self._model is None and self._source is not None and not self._source.answers
+        if self._source is None or self._unheard or idle:
             self._stop.wait(_WAIT_S)
             return None
         return self._source.take(_WAIT_S)
@@ -142,8 +151,7 @@ class InferenceLoop:
             self._failed(request, f"unexpected {type(error).__name__}: {error}")
         else:
             self._failing = False
-            if request.reply is not None:
-                request.reply(result)
+            self._reply(request, result)
 
     def _infer(self, request: Request) -> InferResult:
         model = self._model
@@ -164,8 +172,18 @@ class InferenceLoop:
         if not self._failing:
             logger.warning("input=%s failed: %s", request.id, reason)
         self._failing = True
-        if request.reply is not None:
-            request.reply(InferResult(id=request.id, error=reason))
+        self._reply(request, InferResult(id=request.id, error=reason))
+
+    def _reply(self, request: Request, result: InferResult) -> None:
+        if request.reply is None:
+            return
+        try:
+            request.reply(result)
+        except OSError as error:
+            # Whoever asked is gone, or the disk behind the output is full: to work on would burn
+            # energy for answers that nobody gets.
+            logger.error("answers cannot be written, no more inputs are taken: %s", error)  # noqa: TRY400
+            self._unheard = True
 
 
 def _result(request_id: str, artefact: Artefact, latency_ns: int, answer: Answer) -> InferResult:

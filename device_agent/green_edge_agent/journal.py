@@ -1,7 +1,9 @@
 """Writes samples and events into the spool, and copes with a disk that refuses.
 
-A sample that cannot be committed waits in memory and no further window is closed meanwhile, so the
-open one grows instead and nothing is lost unless the process ends.
+A sample that cannot be committed waits in memory, and the open window grows instead of closing, so
+nothing is lost unless the process ends. It does not grow beyond what the meter's readings are kept
+for: then it is closed and waits, too. Only when a great many wait does it grow without end, and the
+energy of that window is marked as not to be counted.
 """
 
 import logging
@@ -20,6 +22,12 @@ from green_edge_wire.units import ms_from_ns, ns_from_s
 logger = logging.getLogger(__name__)
 
 Facts = dict[str, str | int]
+
+# How long a window may become while the disk refuses, in windows or at least so long. The meter's
+# readings are kept for twice that, see `compose`.
+LONGEST_WINDOW_S = 150.0
+# So many windows may wait in memory: 21 hours of a disk that refuses, some MB.
+_MAX_WAITING = 512
 
 
 class Journal:
@@ -49,6 +57,7 @@ class Journal:
         self._identity = identity
         self._clock = clock
         self._window_ns = ns_from_s(window_s)
+        self._longest_window_ns = ns_from_s(max(window_s, LONGEST_WINDOW_S))
         self._period_ns = ns_from_s(period_s)
         self._waiting: deque[Sample] = deque()
         self._committed_ns = self._tried_ns = clock.monotonic_ns()
@@ -75,6 +84,7 @@ class Journal:
             return
         self._tried_ns = self._clock.monotonic_ns()
         if not self._flush():
+            self._hold()
             return
         if self._windows.age_ns() >= self._window_ns:
             self.keep(self._windows.take())
@@ -130,6 +140,11 @@ class Journal:
             self._dropping = False
             total = self._spool.dropped
             self.emit("spool", f"spool has room again, {total} dropped", {"dropped": total})
+
+    def _hold(self) -> None:
+        """End a window in memory before its first readings are forgotten."""
+        if self._windows.age_ns() >= self._longest_window_ns and len(self._waiting) < _MAX_WAITING:
+            self._waiting.append(self._windows.take())
 
     def _flush(self) -> bool:
         """Commit what waits; False when the disk refuses."""

@@ -1,6 +1,7 @@
 """The only printer of the device: data on stdout, talk on stderr."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -34,8 +35,19 @@ def document(record: Any) -> None:
 
 
 def answer(result: InferResult) -> None:
-    """Print the answer to a line of standard input as a line of JSON (stdout)."""
-    print(codec.dumps(result), flush=True)
+    """Print the answer to a line of standard input as a line of JSON (stdout).
+
+    Raises:
+        OSError: nobody reads stdout any more, or its disk is full; what is printed later vanishes.
+    """
+    try:
+        print(codec.dumps(result), flush=True)
+    except OSError:
+        # Python flushes stdout at its end; what is left in the buffer would fail there once more
+        # and turn a clean stop into exit code 120.
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise
 
 
 def checks(found: Sequence[Check]) -> None:

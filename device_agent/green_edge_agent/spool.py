@@ -15,24 +15,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from green_edge_agent.spool_file import is_damage, open_spool
 from green_edge_wire import codec
 from green_edge_wire.errors import ConfigError, DeviceError
 from green_edge_wire.telemetry import Event, Sample
 
 Record = Sample | Event
 
-_SCHEMA_VERSION = 1
-_TABLES = """
-CREATE TABLE boots (
-    boot_id TEXT PRIMARY KEY, number INTEGER NOT NULL, last_seq INTEGER NOT NULL,
-    dropped INTEGER NOT NULL, bound_ms INTEGER NOT NULL, clean INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE records (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, boot_id TEXT NOT NULL, seq INTEGER NOT NULL,
-    kind TEXT NOT NULL, payload TEXT NOT NULL, size_bytes INTEGER NOT NULL, UNIQUE (boot_id, seq)
-);
-CREATE TABLE open_window (boot_id TEXT PRIMARY KEY, payload TEXT NOT NULL) WITHOUT ROWID;
-"""
 # Boots that are remembered without records, so that a late acknowledgement is not taken for one
 # of another agent's.
 _BOOTS_KEPT = 64
@@ -74,6 +63,9 @@ class Spool:
         max_bytes: bound of the records; the oldest are dropped and counted beyond it.
         period_ms: the spool period, kept with the boot for an unclean end's bound.
 
+    Attributes:
+        damaged: where a damaged database of earlier starts was moved; None where there was none.
+
     Raises:
         ConfigError: the database cannot be opened or written, or is of a newer agent.
     """
@@ -82,21 +74,21 @@ class Spool:
         self.boot_id = boot_id
         self._max_bytes = max_bytes
         self._closed = False
-        self._bytes = 0
-        self._db = _open(path)
+        self._bytes = self._dropped = 0
+        self._db, self.damaged = open_spool(path)
         try:
             with self._transaction():
                 self.unclean_ends = tuple(self._close_earlier_boots())
                 self._begin_boot(period_ms)
-        except (sqlite3.Error, DeviceError) as error:
+            self._bytes = self._sum("SELECT sum(size_bytes) FROM records")
+            self._dropped = self._sum("SELECT sum(dropped) FROM boots")
+        except DeviceError as error:
             self._db.close()
             raise ConfigError(
                 f"spool {path} cannot be written: {error}",
                 place="state_dir",
                 hint="check the folder's owner and the disk's free space",
             ) from None
-        self._bytes = self._sum("SELECT sum(size_bytes) FROM records")
-        self._dropped = self._sum("SELECT sum(dropped) FROM boots")
 
     def close(self, *, clean: bool) -> None:
         """Close the database; `clean` says that nothing of this boot is missing. Twice is once."""
@@ -169,8 +161,7 @@ class Spool:
         Raises:
             DeviceError: the disk refused; the records stay.
         """
-        known = self._db.execute("SELECT 1 FROM boots WHERE boot_id = ?", [boot_id]).fetchone()
-        if known is None:
+        if not self._sum("SELECT count(*) FROM boots WHERE boot_id = ?", boot_id):
             return False
         with self._transaction():
             freed_bytes = self._sum(
@@ -183,11 +174,17 @@ class Spool:
     # --- reading ---------------------------------------------------------------------------------
 
     def after(self, entry_id: int, limit: int) -> tuple[Entry, ...]:
-        """Next records behind an id (0: from the start), with `first_kept_seq` as of now."""
-        rows = self._db.execute(
-            "SELECT id, boot_id, seq, kind, payload FROM records WHERE id > ? ORDER BY id LIMIT ?",
-            [entry_id, limit],
-        ).fetchall()
+        """Next records behind an id (0: from the start), with `first_kept_seq` as of now.
+
+        Raises:
+            DeviceError: the database cannot be read.
+        """
+        with _translated("read"):
+            rows = self._db.execute(
+                "SELECT id, boot_id, seq, kind, payload FROM records"
+                " WHERE id > ? ORDER BY id LIMIT ?",
+                [entry_id, limit],
+            ).fetchall()
         first: dict[str, int] = {}
         entries = []
         for row_id, boot_id, seq, kind, payload in rows:
@@ -200,7 +197,11 @@ class Spool:
 
     @property
     def pending(self) -> int:
-        """Number of records that wait for an acknowledgement."""
+        """Number of records that wait for an acknowledgement.
+
+        Raises:
+            DeviceError: the database cannot be read.
+        """
         return self._sum("SELECT count(*) FROM records")
 
     @property
@@ -222,7 +223,7 @@ class Spool:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        try:
+        with _translated("written"):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -231,8 +232,6 @@ class Spool:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as error:
-            raise DeviceError(f"spool cannot be written: {error}") from error
 
     def _close_earlier_boots(self) -> Iterator[UncleanEnd]:
         rows = self._db.execute(
@@ -309,49 +308,24 @@ class Spool:
 
     def _sum(self, query: str, *values: str | int) -> int:
         """The one number that a query gives; nothing counts as 0."""
-        return int(self._db.execute(query, values).fetchone()[0] or 0)
+        with _translated("read"):
+            row = self._db.execute(query, values).fetchone()
+        return int(row[0] or 0)
+
+
+@contextmanager
+def _translated(done: str) -> Iterator[None]:
+    """Turn what SQLite complains about into a DeviceError, which the service survives."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        hint = None
+        if is_damage(error):
+            hint = "at its next start the agent moves the damaged file aside and begins a new one"
+        raise DeviceError(f"spool cannot be {done}: {error}", hint=hint) from error
 
 
 def _parse(kind: str, payload: str) -> Record:
     if kind == "telemetry":
         return codec.loads(Sample, payload, strict=False)
     return codec.loads(Event, payload, strict=False)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-    except (OSError, sqlite3.Error) as error:
-        raise ConfigError(
-            f"spool {path} cannot be opened: {error}",
-            place="state_dir",
-            hint="check that the agent's user may write there",
-        ) from None
-    try:
-        _prepare(db, path)
-    except sqlite3.Error as error:
-        db.close()
-        raise ConfigError(
-            f"spool {path} cannot be used: {error}",
-            place="state_dir",
-            hint="check that the agent's user may write there; move the file away if it is damaged",
-        ) from None
-    except ConfigError:
-        db.close()
-        raise
-    return db
-
-
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if version > _SCHEMA_VERSION:
-        raise ConfigError(
-            f"spool {path} was written by a newer agent",
-            place="state_dir",
-            hint="install that version again, or move the file away",
-        )
-    if version == 0:
-        db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")

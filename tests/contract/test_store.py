@@ -268,6 +268,36 @@ def test_the_last_will_of_the_newest_boot_takes_a_device_off_line(store: Store) 
     assert not store.devices()[0].online
 
 
+def test_a_device_that_fell_silent_without_a_will_is_off_line_since_its_last_sign(
+    store: Store,
+) -> None:
+    store.put_status("home", status(), NOW_UNIX_MS)
+    commit(store, *Steady().windows([1, 2]))
+    (row,) = store.devices(NOW_UNIX_MS + 60_000)
+    assert (row.online, row.since_unix_ms) == (True, NOW_UNIX_MS)
+    store.put_info("home", info(), NOW_UNIX_MS + 30_000)
+    (row,) = store.devices(NOW_UNIX_MS + 3 * 86_400_000)
+    assert (row.online, row.since_unix_ms) == (False, NOW_UNIX_MS + 30_000)
+    commit_at = NOW_UNIX_MS + 3 * 86_400_000
+    store.commit([Steady().window(3)], site="home", received_unix_ms=commit_at)
+    (row,) = store.devices(commit_at + 1)
+    assert (row.online, row.since_unix_ms) == (True, NOW_UNIX_MS)
+
+
+def test_a_device_with_long_windows_may_be_silent_for_longer(store: Store) -> None:
+    store.put_status("home", status(), NOW_UNIX_MS)
+    commit(store, *(sample(seq, window_s=600.0) for seq in (1, 2)), sample(3, window_s=1.0))
+    assert store.devices(NOW_UNIX_MS + 1_799_000)[0].online
+    assert not store.devices(NOW_UNIX_MS + 1_801_000)[0].online
+
+
+def test_a_birth_three_days_old_without_any_window_is_off_line(store: Store) -> None:
+    store.put_status("home", status(), NOW_UNIX_MS)
+    assert store.devices(NOW_UNIX_MS + 3_600_000)[0].online  # its first window may be an hour long
+    (row,) = store.devices(NOW_UNIX_MS + 3 * 86_400_000)
+    assert (row.online, row.since_unix_ms) == (False, NOW_UNIX_MS)
+
+
 def test_two_boots_that_take_turns_are_reported_as_two_agents(store: Store) -> None:
     for turn, boot_id in enumerate([BOOT_A, BOOT_B, BOOT_A]):
         at = NOW_UNIX_MS + turn * 1_000

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from green_edge.telemetry import merge
-from green_edge.telemetry.store import Store
+from green_edge.telemetry.store import Store, Watermark
 from green_edge_wire.errors import ConfigError
+from green_edge_wire.latency import LatencyHistogram
 from green_edge_wire.telemetry import Event, Sample
 from support.records import (
     ARTEFACT_A,
@@ -23,8 +24,8 @@ from support.records import (
 NOW_UNIX_MS = T0_UNIX_MS + 3_600_000
 
 
-def commit(store: Store, *records: Sample | Event) -> None:
-    store.commit(records, site="home", received_unix_ms=NOW_UNIX_MS)
+def commit(store: Store, *records: Sample | Event) -> tuple[Watermark, ...]:
+    return store.commit(records, site="home", received_unix_ms=NOW_UNIX_MS)
 
 
 # --- figures ------------------------------------------------------------------------------------
@@ -154,6 +155,36 @@ def test_figures_beyond_reason_are_kept_out_of_the_sums(store: Store) -> None:
     (figure,) = store.figures()
     assert figure.energy_uj_per_inference == 200_000
     assert figure.flags == ("implausible",)
+
+
+def test_a_reading_beyond_reason_between_two_good_ones_counts_no_joule_twice(
+    store: Store,
+) -> None:
+    wild = sample(3, energy=(reading(10_000_000, cumulative_uj=30_000_000, u_ratio=11.0),))
+    commit(store, *Steady().windows([1, 2, 4]), wild)
+    (figure,) = store.figures()
+    assert figure.energy_uj == 40_000_000
+    begin_unix_ms = T0_UNIX_MS + 20_000  # the window after it, alone
+    assert store.figures(since_unix_ms=begin_unix_ms)[0].energy_uj == 20_000_000
+
+
+def test_one_device_cannot_spoil_the_counts_of_the_fleet(store: Store) -> None:
+    count = 1 << 62
+    latency = LatencyHistogram(count, 7 * count, 7, 7, (7,), (count,))
+    wild = replace(sample(1, device_id="pi-evil", energy=(reading(),)), latency=latency)
+    commit(store, Steady().window(1), wild, sample(2, device_id="pi-evil", errors=1 << 62))
+    rows = {row.device_id: row for row in store.figures()}
+    evil, good = rows["pi-evil"], rows["pi-kitchen"]
+    assert (evil.inferences, evil.errors, evil.windows) == (0, 0, 2)
+    assert evil.flags == ("implausible",)
+    assert (good.inferences, good.errors) == (50, 0)
+
+
+def test_a_device_cannot_claim_that_a_billion_records_were_lost(store: Store) -> None:
+    seq = 1 << 62
+    (mark,) = commit(store, Steady().window(1), Steady().window(seq, first_kept_seq=seq))
+    assert mark.seq == 1
+    assert store.figures()[0].windows_missing == 0
 
 
 # --- plots --------------------------------------------------------------------------------------

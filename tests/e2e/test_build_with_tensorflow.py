@@ -13,6 +13,7 @@ from green_edge.build.pipeline import build
 from green_edge.build.subject import to_float
 from green_edge.convert.converters import Converters
 from green_edge.convert.formats import open_source
+from green_edge.convert.signature import names
 from green_edge.core.report import BuildReport
 from green_edge.data.dataset import Dataset
 from green_edge.evaluate.predict import predict
@@ -74,6 +75,28 @@ def test_int8_models_take_and_give_int8_under_the_names_of_the_model(
     ):
         facts = read(content)
         assert {spec.dtype for spec in (*facts.inputs, *facts.outputs)} == {"int8"}
+
+
+def test_inputs_and_outputs_keep_the_order_of_the_keras_model_in_every_form(
+    models: Path, converters: Converters
+) -> None:
+    source = open_source(models / "heads.keras")
+    model = to_float(converters, source)
+    rng = np.random.default_rng(0)
+    samples = [rng.random((30, width)).astype(np.float32) for width in (4, 3)]
+    forms = {
+        "float": model.content,
+        "SavedModel": to_float(converters, open_source(models / "heads")).content,
+        "tf": converters.to_int8(source, model.names.inputs, samples),
+        "aeq": converters.quantize(model.content, model.names.inputs, samples),
+    }
+    for form, content in forms.items():
+        facts = read(content)
+        assert [spec.shape for spec in facts.outputs] == [(1, 3), (1, 5)], form
+        assert names(content).outputs == ("output_0", "output_1"), form
+        if form != "SavedModel":
+            assert [spec.shape for spec in facts.inputs] == [(1, 4), (1, 3)], form
+            assert names(content).inputs == ("z", "a"), form
 
 
 def test_open_height_and_width_are_refused_with_the_way_out(

@@ -20,13 +20,14 @@ from green_edge.bundle.keys import trusting
 from green_edge.core.report import BuildReport
 from green_edge_agent.runtime.golden import self_test
 from green_edge_agent.runtime.interpreter import load
+from green_edge_agent.runtime.processing import finish, quantize
 from green_edge_wire import codec
 from green_edge_wire.archive import open_bundle
 from green_edge_wire.errors import ConfigError, GreenEdgeError, ModelError
 from green_edge_wire.manifest import RECORD_MEMBER, Normalise, Pipeline, Scale, TopK
 from support.bundles import test_signer
-from support.small_builds import Workshop, workshop
-from support.tiny_models import tiny_int8_dense
+from support.small_builds import LABELS, Workshop, workshop
+from support.tiny_models import tiny_float_two_heads, tiny_int8_dense
 
 
 @pytest.fixture
@@ -57,6 +58,30 @@ def test_a_build_writes_model_bundle_and_reports_that_agree(place: Workshop) -> 
     written = codec.loads(BuildReport, (out / "build-report.json").read_bytes(), strict=True)
     assert written == report
     assert written.chosen.size_bytes == (out / report.chosen.file).stat().st_size
+
+
+def test_labels_guard_and_device_take_the_output_that_the_author_put_first(
+    place: Workshop,
+) -> None:
+    # The file has the other head first, as the TF converter may write it.
+    place.model.write_bytes(tiny_float_two_heads())
+    report = made(place.options(pipeline=Pipeline(post=(TopK(1),))))
+    assert report.float_model.quality.value == 1.0
+    assert report.guard.verdict == "pass"
+    data = (place.folder / "out" / report.targets[0].bundle).read_bytes()
+    bundle = open_bundle(data, trusting([test_signer().public]))
+    assert [spec.shape for spec in bundle.manifest.outputs] == [(1, 3), (1, 5)]
+    device = load(bundle.read("model.tflite"))
+    assert [spec.shape for spec in device.outputs] == [(1, 3), (1, 5)]
+    assert self_test(device, bundle).worst_steps == 0
+    x = np.load(place.labelled)["x"][:50]
+    y = np.load(place.labelled)["y"][:50]
+    answers = [
+        finish(bundle.pipeline(), device.invoke([quantize(row, device.inputs[0])[np.newaxis]]),
+               device.outputs, LABELS).labels[0]
+        for row in x
+    ]  # fmt: skip
+    assert sum(a == LABELS[k] for a, k in zip(answers, y, strict=True)) >= 48
 
 
 def test_the_record_in_the_bundle_tells_no_time_and_no_folder(place: Workshop) -> None:

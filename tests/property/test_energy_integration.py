@@ -110,6 +110,18 @@ def test_constant_power_gives_the_same_energy_by_every_rule(
     assert points.window(*span, period_ns=NS_PER_S).energy_uj == expected_uj
 
 
+@given(st.lists(st.tuples(st.integers(1, NS_PER_S), st.integers(0, 20_000_000)), min_size=1))
+def test_a_window_that_means_cover_fully_is_neither_less_sure_nor_flagged(
+    steps: list[tuple[int, int]],
+) -> None:
+    means, at_ns = list[Reading](), 0
+    for length_ns, power_uw in steps:
+        means.append(Mean(at_ns, at_ns + length_ns, power_uw))
+        at_ns += length_ns
+    window = _track(means).window(0, at_ns, period_ns=_PERIOD_NS)
+    assert (window.lost, window.holes_u_ratio, window.flags) == (0, 0.0, ())
+
+
 @given(_readings(), st.integers(-5 * NS_PER_S, 5 * NS_PER_S), st.integers(1, 9 * NS_PER_S))
 def test_energy_is_never_extrapolated_beyond_the_readings(
     readings: list[Reading], offset_ns: int, length_ns: int

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -118,6 +119,35 @@ def test_adjoining_times_share_out_inferences_and_joules(records: list[Record], 
             store.close()
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 50_000_000), min_size=2, max_size=8),
+    st.sets(st.integers(1, 8), min_size=1),
+    st.sampled_from(["uncertain", "negative", "huge"]),
+)
+def test_a_reading_that_cannot_be_never_raises_the_total(
+    steps_uj: list[int], spoilt: set[int], how: str
+) -> None:
+    good, mixed = [], []
+    cumulative_uj = 0
+    for seq, step_uj in enumerate(steps_uj, 1):
+        cumulative_uj += step_uj
+        honest = reading(step_uj, cumulative_uj=cumulative_uj)
+        # Windows at even places are honest in both histories.
+        good.append(sample(2 * seq, energy=(honest,)))
+        mixed.append(good[-1])
+        if seq in spoilt:
+            mixed.append(sample(2 * seq + 1, energy=(_spoilt(honest, how),)))
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(str(Path(folder) / "fleet.db"))
+        try:
+            _commit(store, mixed)
+            assert store.figures() == merge.figures(mixed)
+        finally:
+            store.close()
+    assert merge.figures(mixed)[0].energy_uj == merge.figures(good)[0].energy_uj
+
+
 any_int = st.integers(-(1 << 63), (1 << 63) - 1)
 wild_readings = st.builds(
     EnergyReading,
@@ -180,6 +210,12 @@ def test_whatever_the_wire_lets_through_can_be_kept_and_reported(samples: list[S
 
 def _commit(store: Store, records: Sequence[Record]) -> None:
     store.commit(records, site="home", received_unix_ms=NOW_UNIX_MS)
+
+
+def _spoilt(honest: EnergyReading, how: str) -> EnergyReading:
+    if how == "uncertain":
+        return replace(honest, u_ratio=11.0)
+    return replace(honest, energy_uj=-1 if how == "negative" else 10**13)
 
 
 def _merged(records: Sequence[Record]) -> tuple[object, ...]:

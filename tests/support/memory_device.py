@@ -45,6 +45,7 @@ class MemoryDevice:
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     answers: list[InferResult] = field(default_factory=list)
     counter: int = 0
+    trusted: SigningKey = field(default_factory=signer)
 
     @property
     def config(self) -> AgentConfig:
@@ -53,7 +54,7 @@ class MemoryDevice:
             device_id="pi",
             state_dir=self.folder / "state",
             broker=BrokerConfig("mqtt://127.0.0.1:1"),
-            trust=TrustConfig((signer().public.text,)),
+            trust=TrustConfig((self.trusted.public.text,)),
             input=self.input,
             telemetry=self.telemetry,
             energy=self.energy,

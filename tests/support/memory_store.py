@@ -20,7 +20,13 @@ from green_edge.telemetry.store import (
     UnreadRecord,
     Watermark,
 )
-from green_edge.telemetry.windows import MeterId, energy_windows, moment_unix_ms
+from green_edge.telemetry.windows import (
+    MeterId,
+    believed_first_kept_seq,
+    done,
+    energy_windows,
+    moment_unix_ms,
+)
 from green_edge_wire import codec
 from green_edge_wire.device import DeviceInfo, Reported, Status
 from green_edge_wire.errors import ConfigError, DecodeError
@@ -75,7 +81,8 @@ class MemoryStore:
                 if device.known is not None and not isinstance(record, UnreadRecord):
                     device.known = presence.after_record(device.known, record, received_unix_ms)
                 boot = self._boots[record.device_id, record.boot_id]
-                boot.first_kept_seq = max(boot.first_kept_seq, record.first_kept_seq)
+                kept = believed_first_kept_seq(record.first_kept_seq)
+                boot.first_kept_seq = max(boot.first_kept_seq, kept)
                 known, _ = boot.records.get(record.seq, (None, 0))
                 if known is None or _is_better(record, known):
                     boot.records[record.seq] = (record, received_unix_ms)
@@ -105,9 +112,10 @@ class MemoryStore:
         with self._lock:
             self._seen(reported.device_id, site, received_unix_ms).reported = reported
 
-    def devices(self) -> tuple[DeviceRow, ...]:
+    def devices(self, now_unix_ms: int | None = None) -> tuple[DeviceRow, ...]:
         with self._lock:
-            return tuple(self._row(key, self._devices[key]) for key in sorted(self._devices))
+            rows = (self._row(key, self._devices[key]) for key in sorted(self._devices))
+            return tuple(self._at(row, now_unix_ms) for row in rows)
 
     def figures(
         self,
@@ -265,6 +273,16 @@ class MemoryStore:
             problems=presence.problems(known, device.last_seen_unix_ms, unread=unread),
         )
 
+    def _at(self, row: DeviceRow, now_unix_ms: int | None) -> DeviceRow:
+        lengths: list[int] = []
+        for (device_id, _), boot in self._boots.items():
+            records = [boot.records[seq][0] for seq in sorted(boot.records)]
+            windows = [record.window_ns for record in records if isinstance(record, Sample)]
+            if device_id == row.device_id and windows:
+                lengths = windows[-3:]
+        longest_ns = max(lengths, default=None)
+        return row if now_unix_ms is None else presence.at_time(row, longest_ns, now_unix_ms)
+
     def _desired(self, device_id: str) -> str:
         newest = sorted(self._rollouts.values(), key=lambda rollout: rollout.created_unix_ms)
         told = [
@@ -290,7 +308,7 @@ def _reread(record: UnreadRecord) -> Sample | Event | None:
 
 def _point(t_unix_ms: int, samples: Sequence[Sample]) -> Point:
     rows = merge.figures(samples)
-    latency = [sample.latency for sample in samples]
+    latency = [done(sample).latency for sample in samples]
     merged = latency[0]
     for histogram in latency[1:]:
         merged = merged.merge(histogram)
@@ -298,7 +316,7 @@ def _point(t_unix_ms: int, samples: Sequence[Sample]) -> Point:
         t_unix_ms=t_unix_ms,
         inferences=merged.count,
         windows=len(samples),
-        errors=sum(sample.errors for sample in samples),
+        errors=sum(done(sample).errors for sample in samples),
         p50_us=_us(merged.quantile_ns(0.50)),
         p95_us=_us(merged.quantile_ns(0.95)),
     )

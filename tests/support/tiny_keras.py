@@ -6,6 +6,7 @@
     legacy.h5   the same as Keras 2 wrote it: its depthwise convolution carries `groups`
     exported/   the same as a SavedModel
     two.keras   inputs `a` (4) and `b` (3) -> 2 values
+    heads.keras inputs `z` (4) and `a` (3) -> 3 classes, then 5 values: the converter swaps them
     open.keras  an input of open height and width
     lstm.keras  a recurrent layer, which crashes the TF converter's int8 mode
 """
@@ -58,6 +59,11 @@ def main(folder: Path) -> None:
     a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
     joined = layers.Dense(2)(layers.Concatenate()([a, b]))
     keras.Model([a, b], joined).save(folder / "two.keras")
+    z, a = keras.Input((4,), name="z"), keras.Input((3,), name="a")
+    hidden = layers.Dense(8, activation="relu")(layers.Concatenate()([z, a]))
+    heads = [layers.Dense(3, name="z_main")(hidden), layers.Dense(5, name="a_side")(hidden)]
+    keras.Model([z, a], heads).save(folder / "heads.keras")
+    keras.Model([z, a], heads).export(folder / "heads", verbose=False)
     wide = [keras.Input((None, None, 1)), layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()]
     keras.Sequential(wide).save(folder / "open.keras")
     recurrent = [keras.Input((8, 4), name="steps"), layers.LSTM(4), layers.Dense(3)]

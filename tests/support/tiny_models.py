@@ -4,6 +4,7 @@ Each maker is deterministic: the same arguments give the same bytes. Weights are
 values, so that different seeds are different models.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import flatbuffers
@@ -79,7 +80,9 @@ class _File:
         operator.builtinOptionsType, operator.builtinOptions = options
         self.operators.append(operator)
 
-    def pack(self, inputs: list[int], outputs: list[int]) -> bytes:
+    def pack(
+        self, inputs: list[int], outputs: list[int], names: Mapping[int, str] | None = None
+    ) -> bytes:
         graph = schema.SubGraphT()
         graph.name = b"main"
         graph.tensors, graph.operators = self.tensors, self.operators
@@ -87,8 +90,8 @@ class _File:
         signature = schema.SignatureDefT()
         signature.signatureKey = b"serving_default"
         signature.subgraphIndex = 0
-        signature.inputs = [self._named(index) for index in inputs]
-        signature.outputs = [self._named(index) for index in outputs]
+        signature.inputs = [self._named(index, names or {}) for index in inputs]
+        signature.outputs = [self._named(index, names or {}) for index in outputs]
         model = schema.ModelT()
         model.version = 3
         model.description = b"green-edge test model"
@@ -98,9 +101,11 @@ class _File:
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
-    def _named(self, index: int) -> Any:
+    def _named(self, index: int, names: Mapping[int, str]) -> Any:
         entry = schema.TensorMapT()
-        entry.name, entry.tensorIndex = self.tensors[index].name, index
+        own = self.tensors[index].name
+        entry.name = names[index].encode() if index in names else own
+        entry.tensorIndex = index
         return entry
 
 
@@ -129,6 +134,29 @@ def tiny_float_dense(
     y = file.tensor("y", (1, outputs), "float32")
     file.operator(schema.BuiltinOperator.FULLY_CONNECTED, [x, w, b], [y], _dense_options())
     return file.pack([x], [y])
+
+
+def tiny_float_two_heads(
+    names: tuple[str, str] = ("output_1", "output_0"), *, inputs: int = 4, seed: int = 0
+) -> bytes:
+    """Two dense heads on one input: the file's first has 5 values, its second 3.
+
+    The second is `tiny_float_dense` of the same seed. `names` are those in the signature; as given
+    they are what the TF converter makes of a Keras model whose first output is the one of 3.
+    """
+    file = _File()
+    x = file.tensor("x", (1, inputs), "float32")
+    heads = []
+    for size, own in ((5, seed + 1), (3, seed)):
+        w = file.tensor(
+            f"w{size}", (size, inputs), "float32", data=dense_weights(inputs, size, own)
+        )
+        b = file.tensor(f"b{size}", (size,), "float32", data=np.zeros(size, np.float32))
+        y = file.tensor(f"y{size}", (1, size), "float32")
+        code = schema.BuiltinOperator.FULLY_CONNECTED
+        file.operator(code, [x, w, b], [y], _dense_options())
+        heads.append(y)
+    return file.pack([x], heads, dict(zip(heads, names, strict=True)))
 
 
 def tiny_int8_dense(inputs: int = 4, outputs: int = 3, seed: int = 0, *, version: int = 4) -> bytes:

@@ -174,3 +174,27 @@ def test_a_flood_of_lines_waits_instead_of_filling_the_memory() -> None:
     source.close()
     source._thread.join(5)
     assert not source._thread.is_alive()
+
+
+def test_a_line_that_is_not_utf8_is_answered_and_the_next_ones_are_served() -> None:
+    answers: list[InferResult] = []
+    good = b'{"id":"%s","inputs":[[1]]}\n'
+    raw = io.BytesIO(good % b"a" + b"\xff\xfe bad\n" + good % b"\xff" + good % b"c")
+    with io.TextIOWrapper(raw, encoding="ascii") as lines:
+        source = LineRequests(lines, answers.append)
+        assert [taken(source).id, taken(source).id] == ["a", "c"]
+        source._thread.join(5)
+    assert ["not a request" in (answer.error or "") for answer in answers] == [True, True]
+    assert source.ended
+
+
+def test_a_refusal_that_cannot_be_written_ends_the_stream(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(_answer: InferResult) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    source = LineRequests(io.StringIO("nonsense\n"), broken)
+    source._thread.join(5)
+    assert source.ended
+    assert "requests are no longer read: [Errno 32]" in caplog.text

@@ -288,3 +288,26 @@ def test_a_state_file_that_cannot_be_written_delays_the_swap(device: MemoryDevic
         running.step(6.0)
         running.settle()
         assert device.reports()[-1].state == "active"
+
+
+def test_a_standing_order_whose_key_is_no_longer_trusted_is_refused_at_the_start(
+    device: MemoryDevice,
+) -> None:
+    device.server.status = 503
+    with device.run() as running:
+        device.order(tiny_bundle(1))
+        assert running.settle().retrying
+    device.server.status = None
+    device.broker.retained.clear()
+    device.trusted = signer(seed=9)
+    asked = len(device.server.ranges)
+    with device.run() as running:
+        running.step(5.0)
+        last = running.settle()
+        assert (last.state, last.rollout_id) == ("refused", "rollout-1")
+        (event,) = device.events("refused")
+        assert "unknown key" in event.message
+        running.step(400.0)
+        running.settle()
+        assert len(device.server.ranges) == asked
+        assert running.agent._parts.loop.model is None

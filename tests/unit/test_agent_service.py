@@ -63,6 +63,18 @@ def test_an_unclean_end_is_told_with_its_bound_at_the_next_start(device: MemoryD
         assert cut[0].seq == end.facts["last_seq"]
 
 
+def test_a_damaged_spool_is_replaced_and_an_event_says_so(device: MemoryDevice) -> None:
+    device.config.state_dir.mkdir()
+    (device.config.state_dir / "spool.db").write_bytes(b"what a failing memory card leaves" * 99)
+    with device.run() as running:
+        running.step(5.0)
+        (event,) = device.events("error")
+        assert event.facts == {"file": "spool.damaged-1.db"}
+        assert "the spool was damaged" in event.message
+        assert len(device.samples()) == 1
+    assert (device.config.state_dir / "spool.damaged-1.db").exists()
+
+
 def test_a_start_that_is_killed_in_its_first_period_leaves_a_cut_window(
     device: MemoryDevice,
 ) -> None:

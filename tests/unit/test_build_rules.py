@@ -159,6 +159,8 @@ def test_a_plan_names_its_steps_and_files_and_refuses_a_target_twice(tmp_path: P
     for wrong_pp in (-1.0, 101.0, float("nan")):
         with pytest.raises(ConfigError, match="--max-drop: must be 0 to 100"):
             make_plan(replace(options, max_drop_pp=wrong_pp))
+    with pytest.raises(ConfigError, match="--seed: must not be negative"):
+        make_plan(replace(options, seed=-1))
     with pytest.raises(ConfigError, match=r"none\.npz: no such file or folder"):
         make_plan(replace(options, eval="none.npz"))
     with pytest.raises(ConfigError, match="model name"):

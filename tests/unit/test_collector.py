@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from green_edge.telemetry.store import StoreError
 from green_edge_agent.transport.contract import Message
 from green_edge_wire import codec
 from green_edge_wire.device import Reported
-from green_edge_wire.errors import TransportError
+from green_edge_wire.errors import ConfigError, TransportError
 from green_edge_wire.telemetry import Ack
 from green_edge_wire.topics import Address, Down, Up
 from support.brokers import wait_until
@@ -25,6 +26,27 @@ from support.transport import MemoryBroker, MemoryTransport
 
 KITCHEN = Address("home", "pi-kitchen")
 PORCH = Address("home", "pi-porch")
+
+
+class SwappedStore(SqliteStore):
+    """A store whose file was replaced by another program's: a mistake, not trouble that passes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.broken = threading.Event()
+        self.broken.set()
+        self.failures = 0
+
+    def reread(self) -> int:
+        raise ConfigError("fleet.db is not an SQLite file", place="store")
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        with super().batch():
+            yield
+            if self.broken.is_set():
+                self.failures += 1
+                raise ConfigError("fleet.db is not an SQLite file", place="store")
 
 
 class FailingStore(SqliteStore):
@@ -47,11 +69,17 @@ class FailingStore(SqliteStore):
 class World:
     """A broker, a collector that listens to it, and a device's side of the connection."""
 
-    def __init__(self, folder: Path, *, listeners: Listeners | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        listeners: Listeners | None = None,
+        store: type[FailingStore | SwappedStore] | None = None,
+    ) -> None:
         self.broker = MemoryBroker()
         self.device = MemoryTransport(self.broker)
         self.device.start(will=None, on_connect=lambda: None)
-        self.store = FailingStore(folder / "fleet.db")
+        self.store = (store or FailingStore)(folder / "fleet.db")
         self.transport = MemoryTransport(self.broker)
         clock = ManualClock(unix_ms=T0_UNIX_MS + 3_600_000)
         self.collector = Collector(self.transport, self.store, clock, listeners=listeners)
@@ -237,6 +265,34 @@ def test_a_failing_store_keeps_the_batch_and_acknowledges_it_later(
     lines = [record.getMessage() for record in caplog.records]
     assert len([line for line in lines if "source=store trouble" in line]) == 1
     assert len([line for line in lines if "source=store works again" in line]) == 1
+
+
+def test_a_store_file_that_was_swapped_ends_neither_the_collector_nor_its_batch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    world = World(tmp_path, store=SwappedStore)
+    world.send(Up.TELEMETRY, codec.pack(Steady().windows([1, 2])))
+    wait_until(lambda: world.store.failures >= 2 or not world.collector.alive)
+    assert world.collector.alive
+    assert world.acks() == []
+    world.store.broken.clear()
+    wait_until(lambda: world.acks() == [Ack(BOOT_A, 2)])
+    world.close()
+    assert len([line for line in caplog.messages if "source=store trouble" in line]) == 1
+
+
+def test_counts_that_cannot_be_are_counted_and_logged(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    wild = replace(Steady().window(1), errors=1 << 62)
+    far = Steady().window(1_500_000_000, first_kept_seq=1_500_000_000)
+    world.send(Up.TELEMETRY, codec.pack([wild, far]))
+    wait_until(lambda: world.collector.counts.implausible == 2)
+    wait_until(lambda: world.acks() == [Ack(BOOT_A, 1)])
+    (line,) = [line for line in caplog.messages if "cannot be" in line]
+    assert line.startswith("source=home/pi-kitchen/telemetry trouble=")
 
 
 def test_stopping_commits_and_acknowledges_what_is_at_hand(tmp_path: Path) -> None:

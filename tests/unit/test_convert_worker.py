@@ -118,6 +118,26 @@ def test_the_tail_of_a_log_is_the_exception_or_the_last_lines() -> None:
     assert tail(chatter) == ""
 
 
+def test_the_tail_of_a_log_is_the_same_on_every_run() -> None:
+    def log(time: str, process: int, address: str, name: str) -> str:
+        return (
+            f"E0000 00:00:{time} {process:>7} quantize.cc:31] no range at {address}\n"
+            f"F1123 18:20:{time}   {process} graph.cc:7] cannot read /tmp/{name}/saved/tmp{name}\n"
+        )
+
+    one = tail(log("1795458055.519171", 11708, "0x7f3a91b2", "ab12_cd3"))
+    other = tail(log("1795459999.000001", 907, "0x55d0", "zz98xy_1"))
+    assert one == other
+    assert one == "; it printed: quantize.cc:31] no range at 0x | graph.cc:7] cannot read tmp"
+
+
+def test_a_refusal_of_the_child_tells_no_address(tmp_path: Path) -> None:
+    answer = """print('{"error":"cannot call <Layer at 0x7f3a91b2>"}', flush=True)"""
+    with worker(tmp_path, ANSWER.format(answer)) as child, pytest.raises(ModelError) as caught:
+        child.ask(request(tmp_path))
+    assert str(caught.value) == "cannot call <Layer at 0x>"
+
+
 def test_a_child_dies_with_its_parent_even_while_it_works(tmp_path: Path) -> None:
     """An idle child ends with its standard input; one that converts does not look at it."""
     busy = "from green_edge.convert import child; child.end_with_parent(); print(flush=True)\n"

@@ -124,3 +124,10 @@ def test_a_mistake_in_a_recipe_is_named(tmp_path: Path, text: str, message: str)
 def test_an_unknown_recipe_says_which_there_are() -> None:
     with pytest.raises(ConfigError, match="recipes are auto, int8, or a TOML file"):
         load_recipe("int9")
+
+
+def test_a_negative_seed_is_refused_with_the_file(tmp_path: Path) -> None:
+    file = _project(tmp_path, "[build]\nseed = -1\n")
+    with pytest.raises(ConfigError, match=r"build\.seed must not be negative") as caught:
+        load_project(file)
+    assert caught.value.place == str(file)

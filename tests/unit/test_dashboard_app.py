@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from green_edge.dashboard.app import SECURITY_HEADERS, create_app
 from green_edge.dashboard.feed import Feed
+from green_edge.telemetry import live
 from green_edge.telemetry.store import DeviceRow
 from green_edge_wire.clock import SystemClock
 from support.clock import ManualClock
@@ -31,9 +32,9 @@ class CountingStore(MemoryStore):
         super().__init__()
         self.reads = 0
 
-    def devices(self) -> tuple[DeviceRow, ...]:
+    def devices(self, now_unix_ms: int | None = None) -> tuple[DeviceRow, ...]:
         self.reads += 1
-        return super().devices()
+        return super().devices(now_unix_ms)
 
 
 @contextmanager
@@ -50,6 +51,17 @@ def fleet_store(*names: str) -> MemoryStore:
         for age_ms in range(30_000, 0, -5_000):
             device.report(store, now - age_ms)
     return store
+
+
+def test_dashboard_and_watch_agree_that_a_birth_three_days_old_is_off_line() -> None:
+    store, now = MemoryStore(), SystemClock().unix_ms()
+    born = now - 3 * 86_400_000
+    SimulatedDevice("pi-asleep").come_up(store, born)
+    with running(store) as url:
+        (row,) = json.loads(get(f"{url}/api/fleet").body)["rows"]
+    (watched,) = live.look(store, now).devices
+    assert (row["card"]["online"], row["card"]["since_unix_ms"]) == (False, born)
+    assert not watched.online
 
 
 def test_every_answer_carries_the_security_headers() -> None:

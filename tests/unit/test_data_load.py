@@ -319,6 +319,23 @@ def test_a_function_that_gives_no_arrays_is_refused(
         load(f"{hooks}:{function}", [_DENSE])
 
 
+def test_a_function_that_raises_is_a_config_error_with_its_name_and_line(
+    hooks: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{hooks}.py"
+    file.write_text("def train():\n    return {}['images']\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="it raised KeyError: 'images'") as caught:
+        load(f"{hooks}:train", [_DENSE])
+    assert caught.value.place == f"{hooks}:train"
+    assert f"line 2 of {file}" in str(caught.value.hint)
+
+
+def test_a_module_that_raises_is_a_config_error(hooks: str, tmp_path: Path) -> None:
+    (tmp_path / f"{hooks}.py").write_text("SIZE = 1 / 0\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="it raised ZeroDivisionError"):
+        load(f"{hooks}:train", [_DENSE])
+
+
 def test_a_module_that_is_not_there_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="cannot import it"):
         load("no_such_module_anywhere:train", [_DENSE])

@@ -36,10 +36,30 @@ def test_points_follow_the_trapezoid_rule_with_interpolated_edges() -> None:
 
 
 def test_a_short_hole_between_means_is_bridged_and_counted_as_lost() -> None:
-    means: list[Reading] = [Mean(0, S, 2_000_000), Mean(3 * S, 4 * S, 4_000_000)]
-    window = _window(means, 0, 4)
-    assert window.energy_uj == 12_000_000
+    means: list[Reading] = [Mean(0, 10 * S, 2_000_000), Mean(12 * S, 22 * S, 4_000_000)]
+    window = _window(means, 0, 22)
+    assert window.energy_uj == 66_000_000
     assert (window.samples, window.lost, window.flags) == (2, 2, ())
+
+
+def test_holes_shorter_than_a_period_are_counted_and_make_the_window_less_sure() -> None:
+    # Each mean of a second begins a tenth of a second late: 9 holes in 10.9 s.
+    late: list[Reading] = [
+        Mean(i * S + S // 10 * i, (i + 1) * S + S // 10 * i, 5) for i in range(10)
+    ]
+    window = _window(late, 0, 10.9)
+    assert (window.lost, window.flags) == (1, ())
+    assert window.holes_u_ratio == pytest.approx(2 * 0.9 / 10.9 / 3**0.5)
+    # Within one mean there is no hole.
+    assert _window(late, 0, 1).holes_u_ratio == 0.0
+
+
+def test_means_that_leave_more_than_a_tenth_of_a_window_out_make_it_a_gap() -> None:
+    means: list[Reading] = [Mean(0, 9 * S, 1_000_000), Mean(10 * S, 11 * S, 1_000_000)]
+    # No silence of five periods of two seconds anywhere.
+    assert _window(means, 0, 10, 2 * S).flags == ()
+    assert _window(means, 0.5, 10, 2 * S).flags == ("gap",)
+    assert _window(means, 0, 9, 2 * S).flags == ()
 
 
 def test_more_than_five_silent_periods_make_a_window_of_means_or_points_a_gap() -> None:

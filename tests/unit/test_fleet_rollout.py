@@ -109,6 +109,14 @@ def test_the_newest_rollout_of_a_device_takes_the_place_of_an_older_one() -> Non
     assert second == Publish("r2", DEVICE)
 
 
+def test_a_refusal_without_an_order_does_not_take_the_place_of_an_older_rollout() -> None:
+    older = in_state("announced")
+    refused = RolloutDevice("pi", "home", "", "refused", "an older version")
+    waiting = RolloutDevice("pi2", "home", "{}")
+    newer = replace(ROLLOUT, rollout_id="r2", devices=(refused, waiting))
+    assert rules.next_steps([older, newer], 200) == (Publish("r2", waiting),)
+
+
 def test_the_same_device_id_at_two_sites_is_two_devices() -> None:
     elsewhere = replace(ROLLOUT, rollout_id="r2", devices=(replace(DEVICE, site="away"),))
     assert [type(step) for step in rules.next_steps([ROLLOUT, elsewhere], 200)] == [

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -125,3 +125,30 @@ def test_a_device_without_inputs_idles(windows: Windows) -> None:
     assert loop.model is not None
     loop.stop()
     assert windows.peek().latency.count == 0
+
+
+def test_answers_that_nobody_reads_end_the_stream_but_not_the_thread(
+    windows: Windows, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, told, tried = Queued(), list[bool](), list[str]()
+
+    def broken(result: InferResult) -> None:
+        tried.append(result.id)
+        raise BrokenPipeError(32, "Broken pipe")
+
+    loop = InferenceLoop(source, windows, SystemClock())
+    over = threading.Event()
+
+    def ended() -> None:
+        told.append(True)
+        over.set()
+
+    for _ in range(2):
+        source.waiting.put(replace(request([]), reply=broken))
+    loop.start(ended=ended)
+    wait_until(over.is_set)
+    # Still there for a swap, deaf to the second request.
+    assert loop.between(lambda: threading.current_thread().name) == "inference"
+    assert (tried, told, source.waiting.qsize()) == (["q"], [True], 1)
+    assert "answers cannot be written" in caplog.text
+    loop.stop()

@@ -1,11 +1,15 @@
 """Which orders count and what they mean: the rules, without disk and network."""
 
+import base64
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from green_edge.bundle.envelope import sign_cmd, sign_desired
 from green_edge_agent.install import decide as rules
+from green_edge_agent.install.orders import Order, Orders, Rejection
+from green_edge_agent.install.slots import Slots
 from green_edge_agent.install.state import (
     Artefact,
     InstallState,
@@ -17,9 +21,11 @@ from green_edge_agent.install.state import (
     with_quarantined,
     with_trial,
     without_quarantined,
+    without_trial,
 )
 from green_edge_agent.install.trust import TrustedKeys
-from green_edge_wire.command import Command, Desired, Envelope
+from green_edge_wire import codec
+from green_edge_wire.command import Command, Desired, Envelope, signed_bytes
 from green_edge_wire.topics import Down
 from support.bundles import test_signer as signer
 
@@ -152,10 +158,60 @@ def test_slots_are_told_as_they_are() -> None:
     assert with_bad(InstallState(), "a", "x") == InstallState()
 
 
-def test_trials_of_one_digest_are_counted_and_those_of_another_begin_anew() -> None:
-    state = with_trial(with_trial(InstallState(), "x"), "x")
-    assert state.trial is not None
-    assert state.trial.starts == 2
-    again = with_trial(state, "y").trial
-    assert again is not None
-    assert again.starts == 1
+def test_trials_are_counted_for_each_digest_and_end_for_each_alone() -> None:
+    state = with_trial(with_trial(with_trial(InstallState(), "x"), "y"), "x")
+    assert state.trials == {"x": 2, "y": 1}
+    assert without_trial(state, "y").trials == {"x": 2}
+    assert without_trial(state, "z") == state
+    for number in range(100):
+        state = with_trial(state, f"{number}")
+    assert list(state.trials) == [f"{number}" for number in range(84, 100)]
+
+
+def test_a_state_with_the_single_trial_of_earlier_agents_can_be_read() -> None:
+    text = '{"active":"a","trial":{"sha256":"x","starts":1},"schema":1}'
+    state = codec.loads(InstallState, text, strict=False)
+    assert (state.active, state.trials) == ("a", {})
+
+
+@pytest.mark.parametrize("digest", ["\0", "../x", "", "A" * 64, "1" * 64 + "\n", "x" * 5000])
+def test_a_signed_order_for_what_is_no_digest_is_rejected_and_not_kept(
+    tmp_path: Path, digest: str
+) -> None:
+    slots = Slots(tmp_path)
+    envelope = sign_desired(signer(), "pi", 1, desired(replace(ONE, sha256=digest)))
+    rejection = Orders(slots, VERIFY, "pi").desired(codec.pack_one(envelope))
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "the order names no SHA-256 digest"
+    assert rejection.desired is not None
+    assert slots.state == InstallState()
+    # As an agent that did not look at it has left it.
+    slots.change(lambda state: replace(state, desired=envelope))
+    assert Orders(slots, VERIFY, "pi").standing() == rejection
+
+
+def test_a_standing_order_counts_while_its_key_and_its_device_do(tmp_path: Path) -> None:
+    slots = Slots(tmp_path)
+    assert Orders(slots, VERIFY, "pi").standing() is None
+    assert isinstance(Orders(slots, VERIFY, "pi").desired(codec.pack_one(order(7))), Order)
+    assert Orders(slots, VERIFY, "pi").standing() == Order(desired(ONE), 7, new=False)
+    others = TrustedKeys([signer(seed=9).public.text]).verify
+    revoked = Orders(slots, others, "pi").standing()
+    assert isinstance(revoked, Rejection)
+    assert "unknown key" in revoked.reason
+    assert (revoked.counter, revoked.desired) == (7, desired(ONE))
+    renamed = Orders(slots, VERIFY, "attic").standing()
+    assert isinstance(renamed, Rejection)
+    assert "for device 'pi'" in renamed.reason
+
+
+def test_a_standing_order_that_cannot_be_read_is_rejected(tmp_path: Path) -> None:
+    slots = Slots(tmp_path)
+    message = signed_bytes(
+        Down.DESIRED, device_id="pi", key_id=signer().key_id, counter=1, body="{}"
+    )
+    signature = base64.b64encode(signer().sign(message)).decode()
+    envelope = Envelope("pi", signer().key_id, 1, "{}", signature)
+    slots.change(lambda state: replace(state, desired=envelope))
+    rejection = Orders(slots, VERIFY, "pi").standing()
+    assert rejection == Rejection("unreadable order: rollout_id: missing", 1)

@@ -135,12 +135,19 @@ def test_scores_that_are_all_equal_still_have_an_interval() -> None:
 def test_the_paired_interval_of_graded_scores_is_students_on_the_differences() -> None:
     rng = np.random.default_rng(0)
     a = rng.uniform(0.5, 1.0, 200)
-    b = a - rng.normal(0.01, 0.02, 200)
+    b = a - rng.normal(0.01, 0.2, 200)
     d = a - b
     interval = paired_t(a, b)
     half = t_quantile(199) * float(np.std(d, ddof=1)) / math.sqrt(200)
     assert interval.low == pytest.approx(float(np.mean(d)) - half)
     assert interval.high == pytest.approx(float(np.mean(d)) + half)
+
+
+def test_graded_scores_that_all_differ_alike_still_have_an_interval() -> None:
+    interval = paired_t(np.full(50, 1.0), np.full(50, 0.9))
+    assert interval.value == pytest.approx(0.1)
+    assert interval.high - interval.value == pytest.approx(Z * Z / (50 + Z * Z))
+    assert interval.value - interval.low == pytest.approx(Z * Z / (50 + Z * Z))
 
 
 def test_graded_scores_that_hardly_ever_differ_keep_the_width_of_binary_ones() -> None:
@@ -159,4 +166,16 @@ def test_graded_scores_with_rare_large_differences_are_covered() -> None:
         drop = size * (rng.random(n) < share)
         interval = paired_t(np.full(n, 0.9), np.asarray(0.9 - drop, np.float64))
         inside += interval.low <= share * size <= interval.high
+    assert inside / 2000 >= 0.94
+
+
+def test_rare_large_differences_among_many_small_ones_are_covered() -> None:
+    rng = np.random.default_rng(0)
+    n, share, size, small = 200, 0.01, 0.5, 1e-4
+    mean = share * size + small * math.sqrt(2 / math.pi)
+    inside = 0
+    for _ in range(2000):
+        drop = np.abs(rng.normal(0, small, n)) + size * (rng.random(n) < share)
+        interval = paired_t(np.ones(n), np.asarray(1 - drop, np.float64))
+        inside += interval.low <= mean <= interval.high
     assert inside / 2000 >= 0.94

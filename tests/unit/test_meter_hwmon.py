@@ -202,3 +202,30 @@ def test_an_ina260_has_a_shunt_of_its_own_and_no_range_that_we_know(tmp_path: Pa
     assert meter.read()[0].flags == ()
     # At the start the same reading is no Raspberry Pi, and there is no shunt to correct.
     assert "state what it measures, such as hwmon=unknown" in _refusal(tmp_path)
+
+
+def test_a_sensor_that_is_refused_lets_the_next_one_have_its_turn_and_is_named(
+    tmp_path: Path,
+) -> None:
+    root = board_tree(tmp_path)
+    add_hwmon(root, "ina219", ina_files(-300), address="1-0040")
+    add_hwmon(root, "ina219", ina_files(640), index=1, address="1-0041")
+    choice = _choose(root)
+    assert choice.meter is not None
+    assert choice.meter.info.name == "hwmon:ina219@1-0041"
+    assert "; not ina219@1-0040: " in choice.meter.info.covers
+    assert "-300 mA" in choice.meter.info.covers
+    assert _choose(root, "hwmon:ina219").meter is not None
+    # A whole name means that sensor alone.
+    assert "-300 mA" in _refusal(root, "hwmon:ina219@1-0040")
+
+
+def test_when_all_sensors_are_refused_the_first_reason_names_the_others(tmp_path: Path) -> None:
+    root = board_tree(tmp_path)
+    for index in range(3):
+        address = f"1-004{index}"
+        add_hwmon(root, "ina219", ina_files(-300), index=index, address=address)
+    reason = _refusal(root)
+    assert "ina219@1-0040 shows -300 mA" in reason
+    assert "(refused too: ina219@1-0041, ina219@1-0042)" in reason
+    assert "exchange the two wires" in reason

@@ -194,6 +194,12 @@ def test_other_moments_are_refused_with_the_remedy(text: str) -> None:
         moments.parse_moment(text, now_unix_ms=0, place="--since")
 
 
+@pytest.mark.parametrize("text", ["999999d", "1969-12-30T00:00", "0002-01-01"])
+def test_moments_before_1970_are_refused_with_the_remedy(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"--since.*before 1970.*2h for two hours ago"):
+        moments.parse_moment(text, now_unix_ms=T0_UNIX_MS, place="--since")
+
+
 def test_ages_are_told_in_the_largest_unit_that_fits() -> None:
     ages = [5, 65, 7_300, 200_000]
     rows = [live.LiveRow("d", online=False, age_s=age) for age in ages]

@@ -9,7 +9,7 @@ import pytest
 from green_edge_agent.install.bench import Bench
 from green_edge_agent.install.slots import Slots, read_state
 from green_edge_agent.install.start import load_installed
-from green_edge_agent.install.state import Artefact, with_trial
+from green_edge_agent.install.state import Artefact, with_active, with_trial
 from green_edge_agent.install.trust import TrustedKeys
 from green_edge_agent.statedir import claimed
 from green_edge_wire.errors import ActivationError, ConfigError, DeviceError, IntegrityError
@@ -84,7 +84,7 @@ def test_a_start_runs_the_active_slot(tmp_path: Path) -> None:
     assert start.model is not None
     assert start.model.artefact == one
     assert (start.failures, start.returned) == ((), False)
-    assert slots.state.trial is None
+    assert slots.state.trials == {}
 
 
 def test_a_start_returns_to_the_other_slot_when_the_active_one_is_damaged(tmp_path: Path) -> None:
@@ -116,6 +116,27 @@ def test_a_model_that_ended_the_agent_twice_is_not_tried_again(tmp_path: Path) -
     slots.change(lambda state: with_trial(with_trial(state, one.sha256), one.sha256))
     with pytest.raises(ActivationError):
         Bench(slots, VERIFY).load_slot("a")
+
+
+def test_a_model_that_ends_the_agent_is_counted_while_another_one_loads_well(
+    tmp_path: Path,
+) -> None:
+    slots = Slots(tmp_path)
+    one, two = installed(slots, 1), installed(slots, 2)
+    slots.change(lambda state: with_active(state, "a", one))
+    for _ in range(2):
+        slots = Slots(tmp_path)
+        start = load_installed(slots, Bench(slots, VERIFY))
+        assert start.model is not None
+        assert start.model.artefact == one
+        # The standing order's load begins, and takes the process down.
+        slots.change(lambda state: with_trial(state, two.sha256))
+    slots = Slots(tmp_path)
+    bench = Bench(slots, VERIFY)
+    load_installed(slots, bench)
+    with pytest.raises(ActivationError, match="ended 2 times"):
+        bench.load_slot("b")
+    assert slots.state.trials == {}
 
 
 def test_a_state_file_that_is_damaged_is_told_with_the_remedy(tmp_path: Path) -> None:

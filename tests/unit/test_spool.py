@@ -195,10 +195,58 @@ def test_a_locked_database_refuses_and_nothing_changes(tmp_path: Path) -> None:
     spool.close(clean=True)
 
 
-def test_a_damaged_or_newer_database_is_told(tmp_path: Path) -> None:
-    (tmp_path / "bad.db").write_bytes(b"this is no database, and long enough to be read as one" * 9)
-    with pytest.raises(ConfigError, match="move the file away"):
-        opened(tmp_path / "bad.db", "b1")
+def damage(path: Path) -> None:
+    """Overwrite all pages but the first two of a database that nobody has open."""
+    content = path.read_bytes()
+    path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
+
+
+def filled(path: Path) -> None:
+    spool = opened(path, "full")
+    for _ in range(50):
+        spool.append(event_of("full", "x" * 500))
+    spool.close(clean=True)
+
+
+def test_a_damaged_database_is_moved_aside_and_a_new_one_begun(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    path.write_bytes(b"this is no database, and long enough to be read as one" * 9)
+    first = opened(path, "b1")
+    assert first.damaged == tmp_path / "s.damaged-1.db"
+    assert first.damaged.read_bytes().startswith(b"this is no database")
+    first.close(clean=True)
+    filled(path)
+    damage(path)
+    second = opened(path, "b2")
+    assert second.damaged == tmp_path / "s.damaged-2.db"
+    assert (second.pending, second.append(event_of("b2")).seq) == (0, 1)
+    second.close(clean=True)
+    third = opened(path, "b3")
+    assert (third.damaged, third.pending) == (None, 1)
+    third.close(clean=True)
+
+
+def test_damage_while_the_agent_runs_is_a_device_error_everywhere(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    filled(path)
+    spool = opened(path, "b2")
+    spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    spool._db.close()
+    damage(path)
+    spool._db = sqlite3.connect(path, isolation_level=None)
+    for act in (
+        lambda: spool.after(0, 20),
+        lambda: spool.pending,
+        lambda: spool.append(event_of("b2")),
+        lambda: spool.checkpoint(sample("b2"), bound_ms=1000),
+        lambda: spool.acknowledge("full", 1),
+    ):
+        with pytest.raises(DeviceError, match="malformed; at its next start"):
+            act()
+    spool.close(clean=False)
+
+
+def test_a_newer_or_unreachable_database_is_told(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "new.db")) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(ConfigError, match="newer agent"):

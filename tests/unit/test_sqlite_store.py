@@ -234,6 +234,18 @@ def test_several_threads_write_and_read_at_once(store: SqliteStore) -> None:
     assert [row.windows for row in store.figures()] == [20, 20, 20, 20]
 
 
+def test_a_new_store_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    before = os.umask(0)
+    try:
+        with closing(SqliteStore(path)) as store:
+            commit(store, Steady().window(1))
+            modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm"), 0o600)
+
+
 def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
     errors: list[Exception] = []
 

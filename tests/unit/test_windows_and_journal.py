@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from green_edge_agent.energy.recorder import EnergyRecorder
 from green_edge_agent.identity import Identity
 from green_edge_agent.install.state import Artefact
 from green_edge_agent.journal import Journal
 from green_edge_agent.spool import Spool
 from green_edge_agent.windows import Windows
 from green_edge_wire.telemetry import EnergyReading, Event, Sample
+from green_edge_wire.units import NS_PER_S
 from support.clock import ManualClock
+from support.waveform import Bursts, WaveMeter
 
 ONE, TWO = Artefact("1" * 64, "m", 1), Artefact("2" * 64, "m", 2)
 
@@ -175,3 +178,34 @@ def test_a_disk_that_refuses_makes_the_window_longer_and_loses_nothing(
     events = [r.message for r in kept.records() if isinstance(r, Event)]
     assert events == ["the disk takes records again"]
     kept.spool.close(clean=True)
+
+
+def test_a_disk_that_refuses_for_longer_than_readings_are_kept_costs_no_energy(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    meter = WaveMeter(Bursts(2_000_000, 2_000_000, 1, 2), clock, "mean", period_ns=NS_PER_S)
+    recorder = EnergyRecorder(meter, clock, keep_ns=300 * NS_PER_S)
+    spool = Spool(tmp_path / "s.db", "b1", max_bytes=1 << 20, period_ms=1000)
+    spool._db.execute("PRAGMA busy_timeout = 0")
+    made = Windows("pi", "b1", clock, energy=recorder)
+    journal = Journal(spool, made, Identity("pi", "b1"), clock, window_s=5.0, period_s=1.0)
+
+    def run(seconds: int) -> None:
+        for _ in range(seconds):
+            clock.advance_s(1.0)
+            recorder.sample_once()
+            journal.tick()
+
+    with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        run(1_000)
+        other.execute("ROLLBACK")
+    run(10)
+    samples = [e.record for e in spool.after(0, 1000) if isinstance(e.record, Sample)]
+    last = samples[-1].energy[0]
+    ended_ns = samples[-1].window_start_mono_ns + samples[-1].window_ns
+    assert {flag for s in samples for flag in s.energy[0].flags} == set()
+    assert last.cumulative_uj == 2 * ended_ns // 1_000
+    assert len(samples) < 20
+    spool.close(clean=True)

@@ -29,6 +29,8 @@ from green_edge_wire.units import NS_PER_S
 HALVES_PER_UJ = 2 * NS_PER_S
 # A meter that is silent for longer makes a window worthless.
 MAX_SILENT_PERIODS = 5
+# As does a source of means that left more than one part in so many of the window unmeasured.
+_MAX_UNCOVERED_PART = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class Segment:
     def length_ns(self) -> int:
         """Duration."""
         return self.end_ns - self.start_ns
+
+    @property
+    def is_hole(self) -> bool:
+        """Whether the segment bridges a time between two means in which nothing was measured."""
+        return not self.covered and self.power_uw is None
 
     def area_until(self, at_ns: int) -> int:
         """Energy from the start to a moment within the segment, in half femtojoules."""
@@ -147,6 +154,7 @@ class WindowEnergy:
         lost: readings that should have been there.
         sampling_u_ratio: expanded uncertainty (k=2) from power being seen at some moments only.
         timing_u_ratio: the same from the moments of the first and last reading.
+        holes_u_ratio: the same from the time between means that nothing measured.
         flags: FLAG_ constants, sorted.
     """
 
@@ -156,6 +164,7 @@ class WindowEnergy:
     lost: int
     sampling_u_ratio: float
     timing_u_ratio: float
+    holes_u_ratio: float
     flags: tuple[str, ...]
 
 
@@ -174,7 +183,7 @@ def measure(
     """
     inside = [s for s in segments if s.start_ns < end_ns and s.end_ns > start_ns]
     if not inside:
-        return WindowEnergy(0, 0, 0, 0, 0.0, 0.0, (FLAG_NO_READING,))
+        return WindowEnergy(0, 0, 0, 0, 0.0, 0.0, 0.0, (FLAG_NO_READING,))
     first_ns = max(start_ns, inside[0].start_ns)
     last_ns = min(end_ns, inside[-1].end_ns)
     from_area = area_before + sum(s.area for s in segments if s.end_ns <= inside[0].start_ns)
@@ -185,13 +194,17 @@ def measure(
         flags.add(FLAG_NOT_BRACKETED)
     if any(_silent(s, start_ns, end_ns, MAX_SILENT_PERIODS * period_ns) for s in inside):
         flags.add(FLAG_GAP)
+    covered_ns, uncovered_ns = last_ns - first_ns, _uncovered_ns(inside, first_ns, last_ns)
+    if uncovered_ns * _MAX_UNCOVERED_PART > covered_ns:
+        flags.add(FLAG_GAP)
     return WindowEnergy(
         energy_uj=to_area // HALVES_PER_UJ - from_area // HALVES_PER_UJ,
-        covered_ns=last_ns - first_ns,
+        covered_ns=covered_ns,
         samples=sum(1 for s in inside if s.covered or s.power_uw is not None),
-        lost=sum(_lost(s, period_ns) for s in inside),
+        lost=_lost_means(uncovered_ns, period_ns) + sum(_lost_points(s, period_ns) for s in inside),
         sampling_u_ratio=_sampling_u_ratio(inside),
-        timing_u_ratio=_timing_u_ratio(inside, last_ns - first_ns),
+        timing_u_ratio=_timing_u_ratio(inside, covered_ns),
+        holes_u_ratio=_holes_u_ratio(uncovered_ns, covered_ns),
         flags=tuple(sorted(flags)),
     )
 
@@ -207,15 +220,39 @@ def _silent(segment: Segment, start_ns: int, end_ns: int, limit_ns: int) -> bool
     return cut or not segment.covered
 
 
-def _lost(segment: Segment, period_ns: int) -> int:
-    """Readings that would have fitted into what was not covered.
+def _uncovered_ns(inside: Sequence[Segment], first_ns: int, last_ns: int) -> int:
+    """Time between two moments in which a source of means measured nothing."""
+    return sum(min(s.end_ns, last_ns) - max(s.start_ns, first_ns) for s in inside if s.is_hole)
 
-    Point readings are taken at random moments up to half a period late, which loses nothing.
+
+def _lost_means(uncovered_ns: int, period_ns: int) -> int:
+    """Means that would have fitted into all holes together, at least one where there is a hole.
+
+    Together, because each read that is late by a little leaves a hole much shorter than a period.
     """
-    if segment.covered:
+    return max(1, round(uncovered_ns / period_ns)) if uncovered_ns else 0
+
+
+def _lost_points(segment: Segment, period_ns: int) -> int:
+    """Points that would have fitted between two.
+
+    They are taken at random moments up to half a period late, which loses nothing.
+    """
+    if segment.covered or segment.is_hole:
         return 0
-    periods = segment.length_ns // period_ns
-    return periods if segment.power_uw is None else max(periods - 1, 0)
+    return max(segment.length_ns // period_ns - 1, 0)
+
+
+def _holes_u_ratio(uncovered_ns: int, covered_ns: int) -> float:
+    """What the unmeasured share of the window makes of its uncertainty.
+
+    Assumed: the mean power in the holes is anything from nothing to twice that of the window, all
+    alike likely. The energy is then off by at most the share of the holes, a rectangle (JCGM 100,
+    4.3.7), whose standard uncertainty is share / sqrt(3); expanded with k=2.
+    """
+    if covered_ns <= 0:
+        return 0.0
+    return min(2 * uncovered_ns / covered_ns / math.sqrt(3), MAX_U_RATIO)
 
 
 def _sampling_u_ratio(inside: Sequence[Segment]) -> float:

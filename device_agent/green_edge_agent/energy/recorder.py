@@ -135,7 +135,9 @@ class EnergyRecorder:
             return MAX_U_RATIO
         power_uw = uw_from_uj_ns(window.energy_uj, window.covered_ns)
         instrument = self._meter.budget.ratio_at(power_uw)
-        total = math.hypot(instrument, window.sampling_u_ratio, window.timing_u_ratio)
+        total = math.hypot(
+            instrument, window.sampling_u_ratio, window.timing_u_ratio, window.holes_u_ratio
+        )
         return round(min(total, MAX_U_RATIO), 4)
 
     def _read(self) -> None:

@@ -1,5 +1,6 @@
 """Requests that somebody waits for: over MQTT, or as JSON lines on standard input."""
 
+import io
 import logging
 import queue
 import threading
@@ -67,7 +68,8 @@ class LineRequests:
     """Requests as JSON lines of a stream; ended when the stream is.
 
     The stream is read in a daemon thread, because nothing can interrupt a blocking read. A full
-    queue blocks that thread, and so the writer at the other end of the pipe.
+    queue blocks that thread, and so the writer at the other end of the pipe. JSON is UTF-8 in any
+    locale; a line with other bytes is answered as no request, and the next ones are served.
 
     Args:
         lines: the stream.
@@ -78,6 +80,8 @@ class LineRequests:
         self._reply = reply
         self._waiting: queue.Queue[Request] = queue.Queue(_MAX_WAITING)
         self._closed = threading.Event()
+        if isinstance(lines, io.TextIOWrapper):
+            lines.reconfigure(encoding="utf-8", errors="backslashreplace")
         self._thread = threading.Thread(target=self._read, args=(lines,), name="stdin", daemon=True)
         self._thread.start()
 
@@ -100,6 +104,13 @@ class LineRequests:
         self._closed.set()
 
     def _read(self, lines: Iterable[str]) -> None:
+        try:
+            self._take_all(lines)
+        except OSError as error:
+            # The input or the answers broke: as good as the end of the stream.
+            logger.error("requests are no longer read: %s", error)  # noqa: TRY400
+
+    def _take_all(self, lines: Iterable[str]) -> None:
         for line in lines:
             if self._closed.is_set():
                 return

@@ -6,12 +6,17 @@ the next start; the second time it is refused, so it cannot keep a device in a l
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from green_edge_agent.inference import LoadedModel
 from green_edge_agent.install.fetch import Wanted, fetch
 from green_edge_agent.install.slots import Slots
-from green_edge_agent.install.state import Artefact, InstallState, SlotName, with_trial
+from green_edge_agent.install.state import (
+    Artefact,
+    InstallState,
+    SlotName,
+    with_trial,
+    without_trial,
+)
 from green_edge_agent.runtime import golden, interpreter
 from green_edge_wire.archive import Bundle, Verify, open_bundle
 from green_edge_wire.command import Desired
@@ -30,12 +35,21 @@ class Bench:
         slots: the disk.
         verify: the trusted keys.
         threads: of the interpreter.
+        runtime: names the installed runtime, or raises ModelError.
     """
 
-    def __init__(self, slots: Slots, verify: Verify, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        verify: Verify,
+        *,
+        threads: int = 1,
+        runtime: Callable[[], str] = interpreter.runtime_name,
+    ) -> None:
         self._slots = slots
         self._verify = verify
         self._threads = threads
+        self._runtime = runtime
 
     def bring(
         self,
@@ -58,7 +72,7 @@ class Bench:
             ModelError: this device has no runtime.
             Stopped: as asked.
         """
-        interpreter.runtime_name()
+        self._runtime()
         part = self._slots.part(desired.artifact_sha256)
         self._slots.clear_staging(keep=desired.artifact_sha256)
         fetch(
@@ -89,19 +103,21 @@ class Bench:
             IntegrityError: the file is not what was installed.
             ActivationError: it does not run here.
             DeviceError: it cannot be read.
+            ModelError: this device has no runtime, which says nothing about the slot.
         """
+        self._runtime()
         return self._load(self._slots.open(name, self._verify))
 
     def _load(self, bundle: Bundle) -> LoadedModel:
-        trial = self._slots.state.trial
-        if trial is not None and trial.sha256 == bundle.sha256 and trial.starts >= _MAX_TRIALS:
-            self._note(lambda state: replace(state, trial=None))
-            raise ActivationError(f"the agent ended {trial.starts} times while it was tested")
+        starts = self._slots.state.trials.get(bundle.sha256, 0)
+        if starts >= _MAX_TRIALS:
+            self._note(lambda state: without_trial(state, bundle.sha256))
+            raise ActivationError(f"the agent ended {starts} times while it was tested")
         self._note(lambda state: with_trial(state, bundle.sha256))
         try:
             return self._load_and_test(bundle)
         finally:
-            self._note(lambda state: replace(state, trial=None))
+            self._note(lambda state: without_trial(state, bundle.sha256))
 
     def _note(self, change: Callable[[InstallState], InstallState]) -> None:
         """Keep a trial's state; a full disk must not keep an installed model from running."""

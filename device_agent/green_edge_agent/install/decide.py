@@ -159,9 +159,17 @@ def expired(command: Command, unix_ms: int) -> bool:
     return unix_ms >= PLAUSIBLE_UNIX_MS and unix_ms > command.expires_unix_ms
 
 
-def _refusal(desired: Desired, state: InstallState) -> str | None:
+def flaw_of(desired: Desired) -> str | None:
+    """Why an order cannot be carried out by anyone; its digest becomes the name of a file."""
     if _SHA256.fullmatch(desired.artifact_sha256) is None:
         return "the order names no SHA-256 digest"
+    return None
+
+
+def _refusal(desired: Desired, state: InstallState) -> str | None:
+    flaw = flaw_of(desired)
+    if flaw is not None:
+        return flaw
     quarantined = state.quarantine_reason(desired.artifact_sha256)
     if quarantined is not None:
         return f"in quarantine: {quarantined}"

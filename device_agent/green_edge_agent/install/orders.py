@@ -44,12 +44,27 @@ class Orders:
         self._verify = verify
         self._device_id = device_id
 
-    def standing(self) -> Order | None:
-        """The newest order that was accepted, in this start of the agent or an earlier one."""
+    def standing(self) -> Order | Rejection | None:
+        """The newest order that was accepted, in this start of the agent or an earlier one.
+
+        It is judged anew but for its counter: its key may have left `[trust]` since, the device may
+        have another id, and an earlier agent may have accepted what this one does not.
+        """
         envelope = self._slots.state.desired
         if envelope is None:
             return None
-        return Order(codec.loads(Desired, envelope.body, strict=False), envelope.counter, new=False)
+        verdict = decide.judge(
+            Down.DESIRED, envelope, device_id=self._device_id, verify=self._verify, seen=None
+        )
+        if isinstance(verdict, decide.Rejected):
+            claimed = _claimed(Down.DESIRED, envelope)
+            return Rejection(
+                f"the standing order lost its force: {verdict.reason}", envelope.counter, claimed
+            )
+        desired = _read(envelope)
+        if isinstance(desired, Rejection):
+            return desired
+        return Order(desired, envelope.counter, new=False)
 
     def desired(self, payload: bytes) -> Order | Rejection:
         """Judge a message of the `desired` channel; a new order is on disk before it is returned.
@@ -61,10 +76,9 @@ class Orders:
         if isinstance(opened, Rejection):
             return opened
         envelope, seen = opened
-        try:
-            desired = codec.loads(Desired, envelope.body, strict=False)
-        except DecodeError as error:
-            return Rejection(f"unreadable order: {error.message}", envelope.counter)
+        desired = _read(envelope)
+        if isinstance(desired, Rejection):
+            return desired
         if seen is None:
             return Order(desired, envelope.counter, new=False)
         place = _place(Down.DESIRED, envelope)
@@ -123,6 +137,16 @@ class Orders:
 
 def _place(channel: decide.SignedChannel, envelope: Envelope) -> str:
     return f"{channel}:{envelope.key_id}"
+
+
+def _read(envelope: Envelope) -> Desired | Rejection:
+    """The order in a genuine envelope, if it is one that can be carried out."""
+    try:
+        desired = codec.loads(Desired, envelope.body, strict=False)
+    except DecodeError as error:
+        return Rejection(f"unreadable order: {error.message}", envelope.counter)
+    flaw = decide.flaw_of(desired)
+    return desired if flaw is None else Rejection(flaw, envelope.counter, desired)
 
 
 def _claimed(channel: decide.SignedChannel, envelope: Envelope) -> Desired | None:

@@ -14,7 +14,7 @@ from green_edge_agent.install.state import (
     with_bad,
     with_quarantined,
 )
-from green_edge_wire.errors import ActivationError, GreenEdgeError
+from green_edge_wire.errors import ActivationError, GreenEdgeError, ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ def load_installed(slots: Slots, bench: Bench) -> Start:
 
     Raises:
         DeviceError: the disk refused to keep the change.
+        ModelError: this device has no runtime; without one every slot would look bad, so they are
+            left as they are.
     """
     failures: list[tuple[SlotName, str]] = []
     first = slots.state.active
@@ -49,6 +51,8 @@ def load_installed(slots: Slots, bench: Bench) -> Start:
     while name is not None:
         try:
             model = bench.load_slot(name)
+        except ModelError:
+            raise
         except GreenEdgeError as error:
             logger.warning("slot=%s does not run: %s", name, error)
             failures.append((name, str(error)))

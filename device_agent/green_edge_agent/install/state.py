@@ -15,6 +15,8 @@ SLOT_NAMES: tuple[SlotName, SlotName] = ("a", "b")
 
 # Oldest entries leave beyond this; a digest that old comes back only by an order signed anew.
 _QUARANTINE_KEPT = 64
+# Likewise; loads that were not survived are few, for the second one ends in quarantine.
+_TRIALS_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,6 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """A model whose load was begun and not yet survived; `starts` counts the attempts."""
-
-    sha256: str
-    starts: int
-
-
-@dataclass(frozen=True, slots=True)
 class InstallState:
     """Content of `install.json`.
 
@@ -69,7 +63,9 @@ class InstallState:
         active: slot that runs; absent before the first install.
         seen: by `<channel>:<key id>`.
         desired: the newest accepted order; it is carried out again after a restart.
-        trial: set while a model is loaded for the first time in this process.
+        trials: by digest, how often its load was begun and not survived. Each digest has its own
+            count, so that a load that works says nothing about another that ended the agent. The
+            single `trial` of earlier files is not read; it costs such a model one more start.
     """
 
     active: SlotName | None = None
@@ -78,7 +74,7 @@ class InstallState:
     seen: dict[str, Seen] = field(default_factory=dict)
     quarantine: tuple[Quarantined, ...] = ()
     desired: Envelope | None = None
-    trial: Trial | None = None
+    trials: dict[str, int] = field(default_factory=dict)
     schema: int = 1
 
     def slot(self, name: SlotName) -> Slot | None:
@@ -156,8 +152,14 @@ def with_seen(state: InstallState, place: str, seen: Seen) -> InstallState:
 
 def with_trial(state: InstallState, sha256: str) -> InstallState:
     """State in which one more load of a digest is begun."""
-    starts = state.trial.starts if state.trial and state.trial.sha256 == sha256 else 0
-    return replace(state, trial=Trial(sha256, starts + 1))
+    begun = without_trial(state, sha256).trials | {sha256: state.trials.get(sha256, 0) + 1}
+    return replace(state, trials=dict(list(begun.items())[-_TRIALS_KEPT:]))
+
+
+def without_trial(state: InstallState, sha256: str) -> InstallState:
+    """State in which the loads of a digest are survived; those of others are not touched."""
+    kept = {digest: starts for digest, starts in state.trials.items() if digest != sha256}
+    return replace(state, trials=kept)
 
 
 def slot_infos(state: InstallState) -> tuple[SlotInfo, ...]:

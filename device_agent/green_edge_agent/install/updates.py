@@ -4,9 +4,9 @@ States as the wire names them: idle -> fetching -> verifying -> testing -> activ
 not run here) or failed (could not be installed now; tried again while the order stands, unless its
 self-test failed).
 
-Fetching, verifying and testing run in a worker thread and touch the staging folder only, so the
-running model and the fallback stay whole until a tested successor is there. Decision and swap
-happen in the service's thread.
+Fetching, verifying and testing run in a worker thread, for what a slot holds already as for what
+is fetched. The worker touches the staging folder only, so the running model and the fallback stay
+whole until a tested successor is there. Decision and swap happen in the service's thread.
 """
 
 import logging
@@ -18,7 +18,6 @@ from typing import Protocol
 
 from green_edge_agent.inference import LoadedModel
 from green_edge_agent.install import decide as rules
-from green_edge_agent.install.bench import Bench
 from green_edge_agent.install.fetch import Stopped
 from green_edge_agent.install.orders import Order, Rejection
 from green_edge_agent.install.slots import Slots
@@ -44,8 +43,30 @@ _RETRY_MAX_NS = 300 * NS_PER_S
 Facts = dict[str, str | int]
 
 
+class Workbench(Protocol):
+    """What the worker needs: see `bench.Bench`. Whatever it raises is a GreenEdgeError."""
+
+    def bring(
+        self,
+        desired: Desired,
+        step: Callable[[UpdateState], None],
+        stopped: Callable[[], bool],
+    ) -> LoadedModel:
+        """Fetch a bundle into staging, verify it and test it."""
+        ...
+
+    def load_slot(self, name: SlotName) -> LoadedModel:
+        """Verify, load and test what a slot holds."""
+        ...
+
+
 class Device(Protocol):
     """What the state machine needs of the agent around it."""
+
+    @property
+    def running_sha256(self) -> str:
+        """Digest of the model that answers now; empty when there is none."""
+        ...
 
     def activate(self, model: LoadedModel, install: Callable[[], None]) -> None:
         """Swap to a model between two inferences; `install` makes it durable and may refuse.
@@ -62,6 +83,14 @@ class Device(Protocol):
     def emit(self, kind: EventKind, message: str, facts: Facts) -> None:
         """Write an event into the spool."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the worker is at: an order's artefact, from a slot that holds it or fetched."""
+
+    order: Order
+    slot: SlotName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +122,7 @@ class Updates:
     def __init__(
         self,
         slots: Slots,
-        bench: Bench,
+        bench: Workbench,
         device: Device,
         *,
         initial: Reported,
@@ -106,7 +135,7 @@ class Updates:
         self._clock = clock
         self._wake = wake
         self._results: queue.SimpleQueue[_Step | _Done] = queue.SimpleQueue()
-        self._worker: tuple[threading.Thread, Order] | None = None
+        self._worker: tuple[threading.Thread, _Job] | None = None
         self._stopping = threading.Event()
         self._order: Order | None = None
         self._retry_at_ns: int | None = None
@@ -135,15 +164,15 @@ class Updates:
         )
         match plan:
             case rules.Already():
-                self._report("active")
+                self._confirm(order)
             case rules.Refuse(reason):
                 self._refuse(reason)
             case rules.NoRoom(reason):
                 self._fail(reason)
             case rules.SwapBack(slot):
-                self._swap_back(order, slot)
+                self._start(_Job(order, slot))
             case rules.Fetch():
-                self._start(order)
+                self._start(_Job(order))
 
     def reject(self, rejection: Rejection) -> None:
         """Tell the sender of an order without force why nothing happens."""
@@ -173,7 +202,7 @@ class Updates:
                     self._finish(outcome)
         if self._worker is not None and not self._worker[0].is_alive() and self._results.empty():
             # Its traceback is in the log.
-            self._finish(DeviceError("the install ended unexpectedly"))
+            self._finish(GreenEdgeError("the install ended unexpectedly"))
         due_ns = self._retry_at_ns
         if due_ns is not None and self._clock.monotonic_ns() >= due_ns and self._order is not None:
             self.carry_out(replace(self._order, new=False))
@@ -186,18 +215,19 @@ class Updates:
 
     # --- the worker ------------------------------------------------------------------------------
 
-    def _start(self, order: Order) -> None:
-        self._report("fetching")
-        thread = threading.Thread(
-            target=self._work, args=(order.desired,), name="install", daemon=True
-        )
-        self._worker = (thread, order)
+    def _start(self, job: _Job) -> None:
+        self._report("fetching" if job.slot is None else "testing")
+        thread = threading.Thread(target=self._work, args=(job,), name="install", daemon=True)
+        self._worker = (thread, job)
         thread.start()
 
-    def _work(self, desired: Desired) -> None:
+    def _work(self, job: _Job) -> None:
         outcome: LoadedModel | GreenEdgeError
         try:
-            outcome = self._bench.bring(desired, self._step, self._stopping.is_set)
+            if job.slot is None:
+                outcome = self._bench.bring(job.order.desired, self._step, self._stopping.is_set)
+            else:
+                outcome = self._bench.load_slot(job.slot)
         except Stopped:
             return
         except GreenEdgeError as error:
@@ -219,54 +249,63 @@ class Updates:
     def _ended(self, outcome: LoadedModel | GreenEdgeError) -> None:
         if self._worker is None or self._order is None:
             return
-        thread, order = self._worker
+        thread, job = self._worker
         thread.join()
         self._worker = None
-        desired = order.desired
+        desired = job.order.desired
         if self._order.desired.artifact_sha256 != desired.artifact_sha256:
             # A newer order came meanwhile; what was fetched stays in staging.
             self.carry_out(self._order)
         elif isinstance(outcome, LoadedModel):
-            part = self._slots.part(desired.artifact_sha256)
-            self._activate(order, outcome, lambda: self._slots.install(part, outcome.artefact))
+            self._activate(job, outcome)
+        elif isinstance(outcome, ActivationError):
+            # Fetched anew, the same bytes would fail again: a slot that holds them is bad, too.
+            self._quarantine(desired, str(outcome))
+            self._give_up(job.slot, str(outcome))
+            self._report("failed", str(outcome))
+            self._device.emit("install", str(outcome), _facts(desired))
+        elif job.slot is not None and isinstance(outcome, ArtifactError | DeviceError):
+            logger.warning("slot=%s does not load, fetching anew: %s", job.slot, outcome)
+            self._give_up(job.slot, str(outcome))
+            self.carry_out(self._order)
         elif isinstance(outcome, ArtifactError):
             self._quarantine(desired, str(outcome))
             self._refuse(str(outcome))
-        elif isinstance(outcome, ActivationError):
-            self._quarantine(desired, str(outcome))
-            self._report("failed", str(outcome))
-            self._device.emit("install", str(outcome), _facts(desired))
         else:
             self._fail(str(outcome))
 
     # --- outcomes --------------------------------------------------------------------------------
 
-    def _activate(self, order: Order, model: LoadedModel, install: Callable[[], None]) -> None:
+    def _confirm(self, order: Order) -> None:
+        """Report what is installed already as active, but only once it runs."""
+        if self._device.running_sha256 == order.desired.artifact_sha256:
+            self._report("active")
+        else:
+            # As after a start without a runtime: each retry of the order looks for one.
+            self._start(_Job(order, self._slots.state.active))
+
+    def _activate(self, job: _Job, model: LoadedModel) -> None:
+        slot, held = job.slot, model.artefact
+
+        def install() -> None:
+            if slot is None:
+                self._slots.install(self._slots.part(held.sha256), held)
+            else:
+                self._slots.change(lambda state: with_active(state, slot, held))
+
         try:
             self._device.activate(model, install)
         except DeviceError as error:
             self._fail(str(error))
             return
         self._retry_ns = _RETRY_MIN_NS
-        held = model.artefact
         self._report("active")
         message = f"{held.model} version {held.model_version} runs"
-        self._device.emit("install", message, _facts(order.desired))
+        self._device.emit("install", message, _facts(job.order.desired))
 
-    def _swap_back(self, order: Order, slot: SlotName) -> None:
-        try:
-            model = self._bench.load_slot(slot)
-        except (ArtifactError, ActivationError, DeviceError) as error:
-            reason = str(error)
-            logger.warning("slot=%s does not load, fetching anew: %s", slot, reason)
+    def _give_up(self, slot: SlotName | None, reason: str) -> None:
+        if slot is not None:
             self._slots.change(lambda state: with_bad(state, slot, reason))
-            self._start(order)
-            return
-
-        def install() -> None:
-            self._slots.change(lambda state: with_active(state, slot, model.artefact))
-
-        self._activate(order, model, install)
 
     def _quarantine(self, desired: Desired, reason: str) -> None:
         digest = desired.artifact_sha256

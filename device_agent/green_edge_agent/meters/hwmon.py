@@ -5,6 +5,9 @@ that averages is read once an averaging time, so that its means cover all of it.
 not average gives points; how often they are taken is a matter of sampling, see `energy.recorder`.
 """
 
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from green_edge_agent.meters.contract import Count, Mean, Meter, Point
@@ -20,9 +23,11 @@ from green_edge_agent.meters.source import Site, Source, Wanted
 from green_edge_agent.meters.sysroot import read_int
 from green_edge_wire.clock import Clock
 from green_edge_wire.device import MeterInfo
-from green_edge_wire.errors import MeterAbsentError
+from green_edge_wire.errors import MeterAbsentError, MeterError
 from green_edge_wire.telemetry import FLAG_RESET, FLAG_SATURATED, Boundary, MeterKind
 from green_edge_wire.units import NS_PER_MS, UW_PER_W
+
+logger = logging.getLogger(__name__)
 
 _POINT_PERIOD_NS = 20 * NS_PER_MS
 _COUNTER_PERIOD_NS = 200 * NS_PER_MS
@@ -167,19 +172,51 @@ def _open(site: Site, wanted: Wanted) -> Meter:
     sensors = find_sensors(site.root)
     if not sensors:
         raise MeterAbsentError("no INA sensor in /sys/class/hwmon")
-    chosen = next((s for s in sensors if s.name.startswith(wanted.name)), None)
-    if chosen is None:
+    chosen = _matching(sensors, wanted.name)
+    if not chosen:
         raise MeterAbsentError(
             f"no sensor {wanted.name!r} in /sys/class/hwmon",
             hint=f"there is {', '.join(sensor.name for sensor in sensors)}",
         )
-    boundary = check_sensor(chosen, site.board, stated=wanted.boundary)
+    refused: list[tuple[str, MeterError]] = []
+    for sensor in chosen:
+        try:
+            meter = _open_sensor(sensor, site, wanted)
+        except MeterError as error:
+            refused.append((sensor.name, error))
+            continue
+        if refused:
+            # Another rail than the one that comes first: whoever reads the figures must know.
+            passed = "; ".join(f"not {name}: {error.message}" for name, error in refused)
+            logger.warning("sensor=%s is used, %s", sensor.name, passed)
+            meter.info = replace(meter.info, covers=f"{meter.info.covers}; {passed}")
+        return meter
+    raise _all_refused(refused)
+
+
+def _matching(sensors: Sequence[Sensor], name: str) -> tuple[Sensor, ...]:
+    """Sensors that a name or the beginning of one means; a whole name means that sensor alone."""
+    exact = tuple(sensor for sensor in sensors if sensor.name == name)
+    return exact or tuple(sensor for sensor in sensors if sensor.name.startswith(name))
+
+
+def _open_sensor(sensor: Sensor, site: Site, wanted: Wanted) -> EnergySensor | PowerSensor:
+    boundary = check_sensor(sensor, site.board, stated=wanted.boundary)
     clock, period_ns = site.clock, site.period_ns
-    if chosen.energy_path is not None:
+    if sensor.energy_path is not None:
         return EnergySensor(
-            chosen, chosen.energy_path, clock, boundary=boundary, period_ns=period_ns
+            sensor, sensor.energy_path, clock, boundary=boundary, period_ns=period_ns
         )
-    return PowerSensor(chosen, clock, boundary=boundary, period_ns=period_ns)
+    return PowerSensor(sensor, clock, boundary=boundary, period_ns=period_ns)
+
+
+def _all_refused(refused: Sequence[tuple[str, MeterError]]) -> MeterError:
+    """The first refusal, naming the other sensors that were refused too."""
+    (_, first), *others = refused
+    if not others:
+        return first
+    names = ", ".join(name for name, _ in others)
+    return type(first)(f"{first.message} (refused too: {names})", hint=first.hint)
 
 
 SOURCE = Source(FACTS, _names, _open, boundary_is_wired=True)

@@ -10,7 +10,7 @@ from green_edge.build.inspection import model_bytes
 from green_edge.build.quiet import greet_unheard
 from green_edge.evaluate.latency import LatencyStats, measure
 from green_edge_agent.runtime import interpreter
-from green_edge_wire.errors import ModelError
+from green_edge_wire.errors import ConfigError, ModelError
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
@@ -40,8 +40,11 @@ def benchmark(path: Path, *, runs: int, warm_up: int, threads: int, seed: int) -
     """Measure a .tflite, or the one in a bundle.
 
     Raises:
+        ConfigError: the seed is negative.
         ModelError: it is neither, or cannot run.
     """
+    if seed < 0:
+        raise ConfigError("must not be negative", place="--seed")
     model = model_bytes(path)
     try:
         greet_unheard(model)

@@ -68,6 +68,8 @@ def make_plan(options: BuildOptions) -> Plan:
         raise ConfigError("must be a number of seconds above 0", place="--timeout")
     if options.model_version is not None and options.model_version < 1:
         raise ConfigError("versions begin at 1", place="--model-version")
+    if options.seed < 0:
+        raise ConfigError("must not be negative", place="--seed")
     targets = tuple(registry.find(target) for target in options.targets)
     if not targets or len({target.ref.slug for target in targets}) != len(targets):
         raise ConfigError("name each target once", place="--target")

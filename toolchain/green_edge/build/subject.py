@@ -8,7 +8,7 @@ import numpy as np
 from green_edge.build.sets import Sets
 from green_edge.convert.converters import Converters
 from green_edge.convert.formats import Source
-from green_edge.convert.signature import Names, names
+from green_edge.convert.signature import Names, in_authors_order, names
 from green_edge.core.recipe import Quantizer
 from green_edge.data.dataset import Dataset
 from green_edge.tflite.model import TfliteModel
@@ -58,7 +58,7 @@ class Subject:
 
 
 def to_float(converters: Converters, source: Source) -> FloatModel:
-    """Convert a model to float and read it.
+    """Convert a model to float and read it; its first output is the one that its author put first.
 
     Raises:
         ModelError: it cannot be converted, has dynamic shapes, or is quantized already.
@@ -69,7 +69,10 @@ def to_float(converters: Converters, source: Source) -> FloatModel:
         _check_float(facts)
     except ModelError as error:
         raise ModelError(f"{source.path}: {error.message}", hint=error.hint) from error
-    return FloatModel(content, facts, names(content))
+    ordered = in_authors_order(content)
+    if ordered != content:
+        facts = read(ordered)
+    return FloatModel(ordered, facts, names(ordered))
 
 
 def _check_float(facts: TfliteModel) -> None:

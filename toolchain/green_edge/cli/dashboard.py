@@ -8,11 +8,11 @@ from starlette.types import ASGIApp
 
 from green_edge.cli import render
 from green_edge.cli.fleet_options import fleet_options
+from green_edge.cli.log_in import say_log_in
 from green_edge.cli.signals import EndSignal
 from green_edge.dashboard.app import create_app
-from green_edge.fleet.access import OPERATOR
 from green_edge.fleet.http import HttpServer, RequireToken
-from green_edge.fleet.memory import saved_token
+from green_edge.fleet.memory import saved_token, token_file
 from green_edge.fleet.ports import advertised, bind, is_loopback, port_of, url_host
 from green_edge.fleet.private_files import private_folder
 from green_edge.fleet.settings import FleetSettings, Options, load_settings
@@ -50,9 +50,9 @@ def command(*, host: str, port: int, options: Options) -> None:
     ):
         app: ASGIApp = create_app(store, clock=SystemClock())
         if not is_loopback(host):
-            token = _token(settings)
+            token, where = _token(settings)
             app = RequireToken(app, token)
-            render.say(f"the dashboard asks for a log-in: {OPERATOR}, {token}")
+            say_log_in(token, where=where)
         url = f"http://{url_host(advertised(host))}:{port_of(listener)}"
         with HttpServer(app, listener):
             render.say(f"dashboard  {url}")
@@ -60,5 +60,10 @@ def command(*, host: str, port: int, options: Options) -> None:
     render.say("stopped")
 
 
-def _token(settings: FleetSettings) -> str:
-    return os.environ.get("GREEN_EDGE_TOKEN") or saved_token(private_folder(settings.state))
+def _token(settings: FleetSettings) -> tuple[str, str]:
+    """The operator's token and what holds it."""
+    given = os.environ.get("GREEN_EDGE_TOKEN")
+    if given:
+        return given, "GREEN_EDGE_TOKEN"
+    state = private_folder(settings.state)
+    return saved_token(state), str(token_file(state))

@@ -16,6 +16,7 @@ from green_edge.cli.demo_loop import ReferenceModel
 from green_edge.cli.service import FleetService, ServicePlan
 from green_edge.cli.signals import EndSignal
 from green_edge.cli.summaries import build_summary, energy_summary
+from green_edge.cli.up import wait_for_end
 from green_edge.core.report import BuildReport
 from green_edge.fleet.push import PushReport
 from green_edge.telemetry import report_html
@@ -130,7 +131,7 @@ def _serve(  # noqa: PLR0913 - what the loop needs, once
             progress.done()
             render.say(f"dashboard {service.run.dashboard}  broker and agent stay up; Ctrl-C ends")
             with EndSignal() as ended:
-                ended.wait()
+                wait_for_end(ended, lambda: service.collecting)
             figures = store.figures()
     return pushed, figures
 

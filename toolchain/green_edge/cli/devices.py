@@ -26,15 +26,15 @@ class _Document:
 def command(*, as_json: bool, options: Options) -> None:
     """List the devices that have reported, their state and what they run."""
     settings = load_settings(options)
+    now = SystemClock().unix_ms()
     with closing(open_store(settings.store.value, create=False)) as store:
-        rows = store.devices()
+        rows = store.devices(now)
     if as_json:
         render.document(_Document(rows))
         return
     if not rows:
         render.say("no device has reported yet; 'green-edge up --device ID' prints settings")
         return
-    now = SystemClock().unix_ms()
     headers = ("device", "seen", "model", "update", "board", "runtime")
     render.text(render.table(headers, [_line(row, now) for row in rows]))
     for row in rows:

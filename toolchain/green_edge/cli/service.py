@@ -79,6 +79,7 @@ class FleetService:
         self._stack = ExitStack()
         self._embedded: EmbeddedBroker | None = None
         self._run: RunFile | None = None
+        self._collector: Collector | None = None
 
     @property
     def run(self) -> RunFile:
@@ -86,6 +87,11 @@ class FleetService:
         if self._run is None:
             raise RuntimeError("the service has not started")
         return self._run
+
+    @property
+    def collecting(self) -> bool:
+        """Whether what devices send is still taken and kept."""
+        return self._collector is not None and self._collector.alive
 
     @property
     def embedded(self) -> EmbeddedBroker | None:
@@ -175,6 +181,7 @@ class FleetService:
         # Ended in reverse: the collector's last acknowledgements still need the connection.
         stack.callback(transport.stop)
         collector.start()
+        self._collector = collector
         stack.callback(collector.stop)
         transport.start(will=None, on_connect=driver.reconnected)
 

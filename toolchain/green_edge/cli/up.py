@@ -1,6 +1,7 @@
 """`green-edge up`: the workstation's services until a signal ends them."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import click
@@ -8,14 +9,16 @@ import click
 from green_edge.bundle.keys import ensure_signer
 from green_edge.cli import render
 from green_edge.cli.fleet_options import fleet_options
+from green_edge.cli.log_in import say_log_in
 from green_edge.cli.service import DEFAULT_PORT, FleetService, ServicePlan
 from green_edge.cli.signals import EndSignal
-from green_edge.fleet.access import OPERATOR
 from green_edge.fleet.engines import KindWish
 from green_edge.fleet.ports import is_loopback
+from green_edge.fleet.runfile import FILE_NAME
 from green_edge.fleet.settings import FleetSettings, Options, load_settings
 from green_edge_agent.transport.url import parse_broker_url
 from green_edge_wire.clock import SystemClock
+from green_edge_wire.errors import GreenEdgeError
 
 _OURS = "the running 'green-edge up'"
 
@@ -109,10 +112,24 @@ def command(  # noqa: PLR0913 - one parameter an option
         document = _document(service, devices, trusted.public.text)
         _show(document, service, as_json=as_json)
         if not is_loopback(host):
-            render.say(f"the dashboard asks for a log-in: {OPERATOR}, {service.run.token}")
-        end.wait()
+            say_log_in(service.run.token, where=str(settings.state / FILE_NAME))
+        wait_for_end(end, lambda: service.collecting)
         render.say("stopping")
     render.say("stopped")
+
+
+def wait_for_end(end: EndSignal, collecting: Callable[[], bool], *, step_s: float = 1.0) -> None:
+    """Wait for a signal while the collector works.
+
+    Raises:
+        GreenEdgeError: the collector has ended by itself: nothing is kept any more.
+    """
+    while not end.wait(step_s):
+        if not collecting():
+            raise GreenEdgeError(
+                "the collector has ended by itself; nothing that devices send is kept",
+                hint="start 'green-edge up' again; devices send again what was not acknowledged",
+            )
 
 
 def _outside(settings: FleetSettings, name: str) -> str | None:

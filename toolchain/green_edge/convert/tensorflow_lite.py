@@ -1,4 +1,7 @@
-"""The TF converter: Keras and SavedModel to float and to int8; imported by the child only."""
+"""The TF converter: Keras and SavedModel to float and to int8; imported by the child only.
+
+Inputs and outputs stand in the author's order in what it makes, float and int8 alike.
+"""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -8,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from green_edge.convert import keras_models, samples, saved_model
+from green_edge.convert.signature import as_converted
 from green_edge.core.report import ModelFormat
 
 
@@ -41,6 +45,7 @@ def _leave(converter: Any) -> None:
 
 
 def _convert(path: Path, model_format: ModelFormat, configure: Callable[[Any], None]) -> bytes:
+    inputs: tuple[str, ...] = ()
     with tempfile.TemporaryDirectory(prefix="green-edge-") as folder:
         if model_format == "saved-model":
             fixed = Path(folder) / "batch-1"
@@ -48,6 +53,7 @@ def _convert(path: Path, model_format: ModelFormat, configure: Callable[[Any], N
             converter = tf.lite.TFLiteConverter.from_saved_model(str(fixed))
         else:
             model = keras_models.load_batch_1(path)
+            inputs = tuple(tensor.name for tensor in model.inputs)
             converter = tf.lite.TFLiteConverter.from_keras_model(model)
         configure(converter)
-        return bytes(converter.convert())
+        return as_converted(bytes(converter.convert()), inputs)

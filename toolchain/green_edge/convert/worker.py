@@ -35,7 +35,12 @@ _RAISED = re.compile(r"^[\w.]+(?:[Ee]rror|Exception)\b")
 # What TensorFlow's own logging says of no consequence, such as that there is no GPU.
 _CHATTER = re.compile(r"[IW]\d{4} \d\d:|WARNING: All log messages before absl")
 
-# Reports shall not tell this machine's folders.
+# The same failure shall read the same on every run, because reports keep it: no time and process,
+# no addresses, no random names.
+_LOG_HEAD = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ ")
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
+_RANDOM = re.compile(r"\b(tmp|green-edge-)[a-z0-9_]{8}\b")
+# Nor shall they tell this machine's folders.
 _FOLDERS = re.compile(r"(?:/[\w.@+~-]+)+/(?=[\w.])")
 
 
@@ -89,7 +94,7 @@ class Worker:
             part_of(request.out).unlink(missing_ok=True)
             raise
         if reply.error is not None:
-            raise ModelError(reply.error, hint=reply.hint)
+            raise ModelError(steady(reply.error), hint=reply.hint)
 
     def close(self, *, at_once: bool = False) -> None:
         """End the child; one that is idle ends by itself when its standard input does."""
@@ -190,12 +195,17 @@ def tail(log: str) -> str:
     Where the log ends in a Python exception, that is from its name on; else the last lines.
     """
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    lines = [line for line in lines if not _CHATTER.match(line)]
+    lines = [_LOG_HEAD.sub("", line) for line in lines if not _CHATTER.match(line)]
     raised = [i for i, line in enumerate(lines) if _RAISED.match(line)]
     words = lines[raised[-1] :] if raised else lines[-_TAIL_LINES:]
-    text = _FOLDERS.sub("", " | ".join(words[:_TAIL_LINES]))
+    text = steady(_FOLDERS.sub("", " | ".join(words[:_TAIL_LINES])))
     shown = text if len(text) <= _TAIL_CHARS else text[: _TAIL_CHARS - 3] + "..."
     return f"; it printed: {shown}" if shown else ""
+
+
+def steady(words: str) -> str:
+    """Words of a library without what differs from run to run: addresses and random names."""
+    return _RANDOM.sub(r"\1", _ADDRESS.sub("0x", words))
 
 
 def _ended(code: int) -> str:

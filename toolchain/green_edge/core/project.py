@@ -101,6 +101,8 @@ def load_project(file: Path) -> Project:
         raise ConfigError(error.message, place=str(file), hint=error.hint) from None
     if document.build.max_drop_pp < 0:
         raise ConfigError("build.max_drop_pp must not be negative", place=str(file))
+    if document.build.seed < 0:
+        raise ConfigError("build.seed must not be negative", place=str(file))
     return Project(file, document.model, document.build, document.fleet)
 
 

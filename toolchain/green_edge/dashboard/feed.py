@@ -112,7 +112,7 @@ class Feed:
     def _make(self, before: Snapshot | None) -> Snapshot:
         now = self._clock.unix_ms()
         made_mono_ns = self._clock.monotonic_ns()
-        devices = {row.device_id: row for row in self._store.devices()}
+        devices = {row.device_id: row for row in self._store.devices(now)}
         recent = self._recent.read(devices.values(), now)
         rows = {
             key: frames.FleetRow(

@@ -7,6 +7,7 @@ such elements. The module is looked for in the working directory as well.
 import importlib
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,34 +15,54 @@ from typing import Any
 import numpy as np
 
 from green_edge.data.raw import Raw
-from green_edge_wire.errors import ConfigError
+from green_edge_wire.errors import ConfigError, GreenEdgeError
 from green_edge_wire.manifest import TensorSpec
 
 
 def read_hook(ref: str, specs: Sequence[TensorSpec]) -> Raw:
-    """Call the function and take its arrays. What the function itself raises is not caught.
+    """Call the function and take its arrays.
 
     Raises:
-        ConfigError: no such module or function, or it returned something else.
+        ConfigError: no such module or function, it raised, or it returned something else.
     """
-    module_name, _, function_name = ref.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    try:
+        result = _function(ref)()
+        if hasattr(result, "as_numpy_iterator"):
+            return _join(ref, result.as_numpy_iterator(), specs)
+        return _raw(ref, result)
+    except GreenEdgeError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        words = " ".join(str(error).split())
+        message = f"it raised {type(error).__name__}: {words}"
+        raise ConfigError(message, place=ref, hint=_where(error)) from error
+
+
+def _function(ref: str) -> Callable[[], Any]:
+    module_name, _, function_name = ref.partition(":")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         hint = "the module is looked for in the working directory and the environment"
         raise ConfigError(f"cannot import it: {error}", place=ref, hint=hint) from None
-    function = getattr(module, function_name, None)
+    function: Callable[[], Any] | None = getattr(module, function_name, None)
     if not callable(function):
         raise ConfigError(f"module {module_name} has no function {function_name!r}", place=ref)
     if not _callable_as_is(function):
         hint = "it is called without any; give it defaults, or wrap it"
         raise ConfigError(f"{function_name} needs arguments", place=ref, hint=hint)
-    result = function()
-    if hasattr(result, "as_numpy_iterator"):
-        return _join(ref, result.as_numpy_iterator(), specs)
-    return _raw(ref, result)
+    return function
+
+
+def _where(error: Exception) -> str:
+    """Remedy with the line of the user's code that was running, where there is one."""
+    ours = {__file__, importlib.__file__}
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename not in ours and not frame.filename.startswith("<frozen"):
+            return f"mend it, or what it reads: line {frame.lineno} of {frame.filename}"
+    return "mend the module"
 
 
 def _callable_as_is(function: Callable[..., Any]) -> bool:

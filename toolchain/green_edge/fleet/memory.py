@@ -15,12 +15,17 @@ def saved_token(state: Path) -> str:
     Raises:
         ConfigError: it cannot be read or written.
     """
-    path = state / "token"
+    path = token_file(state)
     token = _read(path)
     if not token:
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         write_private(path, token + "\n")
     return token
+
+
+def token_file(state: Path) -> Path:
+    """File of a state folder that holds its token."""
+    return state / "token"
 
 
 def saved_port(folder: Path) -> int | None:

@@ -58,11 +58,13 @@ def next_steps(
         (device.site, device.device_id): rollout.rollout_id
         for rollout in rollouts
         for device in rollout.devices
+        # One that was refused before it was told anything has not changed what its device shall do.
+        if device.envelope
     }
     steps: list[Publish | Settle] = []
     for rollout in rollouts:
         for device in filter(is_open, rollout.devices):
-            last = newest[device.site, device.device_id] == rollout.rollout_id
+            last = newest.get((device.site, device.device_id)) == rollout.rollout_id
             steps += _device_steps(rollout, device, now_unix_ms, last=last, again=again)
     return tuple(steps)
 

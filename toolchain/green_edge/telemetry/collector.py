@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from green_edge.telemetry import intake
 from green_edge.telemetry.intake import Delivery, Unreadable
 from green_edge.telemetry.mailbox import Letter, Mailbox
-from green_edge.telemetry.store import Record, StoreError, Telemetry, Watermark
+from green_edge.telemetry.store import Record, Telemetry, Watermark
 from green_edge_agent.transport.contract import Message, Transport
 from green_edge_wire import codec, topics
 from green_edge_wire.clock import Clock
@@ -43,6 +43,7 @@ class Counts:
         unread: those of them that this version cannot decode and keeps as they came.
         undecodable: messages that hold nothing readable, and records without a readable place in
             their sequence: nothing can be kept of either.
+        implausible: records that claim what cannot be: kept, and not counted as they say.
         foreign: records refused because they name another device than their topic.
         acks: watermarks that the transport took.
     """
@@ -50,6 +51,7 @@ class Counts:
     letters: int = 0
     records: int = 0
     unread: int = 0
+    implausible: int = 0
     undecodable: int = 0
     foreign: int = 0
     acks: int = 0
@@ -151,7 +153,7 @@ class Collector:
         """Commit what an older version could not decode."""
         try:
             count = self._store.reread()
-        except StoreError as error:
+        except GreenEdgeError as error:
             self._note("store", well=False, about=str(error))
         else:
             if count:
@@ -177,7 +179,8 @@ class Collector:
         while True:
             try:
                 marks = self._commit(deliveries)
-            except StoreError as error:
+            # Not only what passes by itself: a file that was swapped may be put back.
+            except GreenEdgeError as error:
                 self._note("store", well=False, about=str(error))
                 if self._closing.wait(wait_s):
                     return self._last_try(deliveries)
@@ -189,7 +192,7 @@ class Collector:
     def _last_try(self, deliveries: Sequence[Delivery]) -> dict[Address, list[Watermark]] | None:
         try:
             return self._commit(deliveries)
-        except StoreError as error:
+        except GreenEdgeError as error:
             self._unwell.discard("store")
             self._note("store", well=False, about=f"stopped, devices send the batch again: {error}")
             return None
@@ -250,6 +253,7 @@ class Collector:
 
     def _note_letter(self, delivery: Delivery) -> None:
         self._count(foreign=delivery.foreign, undecodable=delivery.unplaced, unread=delivery.unread)
+        self._count(implausible=delivery.implausible)
         trouble = _trouble(delivery)
         self._note(_source(delivery), well=not trouble, about=trouble)
 
@@ -283,4 +287,6 @@ def _trouble(delivery: Delivery) -> str:
         return f"records whose place cannot be read were refused: {delivery.reason}"
     if delivery.unread:
         return f"records that this version cannot read are kept: {delivery.reason}"
+    if delivery.implausible:
+        return "records with figures that cannot be are kept and not counted"
     return ""

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from green_edge.telemetry.mailbox import Letter
 from green_edge.telemetry.store import Record, UnreadRecord
+from green_edge.telemetry.windows import implausible
 from green_edge_wire import codec, topics
 from green_edge_wire.codec import Unread
 from green_edge_wire.device import DeviceInfo, Reported, Status
@@ -53,6 +54,13 @@ class Delivery:
     def unread(self) -> int:
         """How many of `records` this version cannot decode."""
         return sum(isinstance(record, UnreadRecord) for record in self.records)
+
+    @property
+    def implausible(self) -> int:
+        """How many of `records` claim what cannot be."""
+        return sum(
+            implausible(record) for record in self.records if not isinstance(record, UnreadRecord)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def look(store: Store, now_unix_ms: int, device_id: str | None = None) -> Live:
     Raises:
         ConfigError: the device has never been heard of.
     """
-    known = [row for row in store.devices() if device_id in (None, row.device_id)]
+    known = [row for row in store.devices(now_unix_ms) if device_id in (None, row.device_id)]
     if device_id is not None and not known:
         raise ConfigError(
             f"no device {device_id!r} in the store",

@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 
 from green_edge.telemetry.store import Figure, Record, UnreadRecord
 from green_edge.telemetry.watermark import Gap, gaps_between
-from green_edge.telemetry.windows import EnergyWindow, MeterId, energy_windows
+from green_edge.telemetry.windows import (
+    EnergyWindow,
+    MeterId,
+    believed_first_kept_seq,
+    done,
+    energy_windows,
+)
 from green_edge_wire.latency import LatencyHistogram
 from green_edge_wire.telemetry import Event, Sample
 from green_edge_wire.units import us_from_ns
@@ -96,7 +102,7 @@ class LatencyTally:
 
 
 def growth_uj(cumulative_uj: int, before_uj: int) -> int:
-    """What a cumulative figure gained since the record before it, which may have been lost.
+    """What a cumulative figure gained since the one believed before it; records may be lost.
 
     A figure below its predecessor began anew at zero, as every counter that restarts.
     """
@@ -153,16 +159,18 @@ def _rows(subject: Subject, samples: Sequence[Sample], missing: int) -> Iterator
     energies: dict[MeterId, Energy] = {}
     before_uj: dict[tuple[str, MeterId], int] = {}
     for sample in samples:
-        latency = sample.latency
+        latency = done(sample).latency
         if latency.count:
             pairs = zip(latency.buckets, latency.counts, strict=True)
             tally.add(pairs, latency.sum_ns, latency.min_ns, latency.max_ns)
         for window in energy_windows(sample):
             source, place = window.source, (sample.boot_id, window.source)
-            grown_uj = growth_uj(window.cumulative_uj, before_uj.get(place, 0))
-            before_uj[place] = window.cumulative_uj
+            grown_uj = 0
+            if not window.implausible:
+                grown_uj = growth_uj(window.cumulative_uj, before_uj.get(place, 0))
+                before_uj[place] = window.cumulative_uj
             energies[source] = _plus(energies.get(source, Energy(source, 0)), window, grown_uj)
-    errors = sum(sample.errors for sample in samples)
+    errors = sum(done(sample).errors for sample in samples)
     work = Work(tally.histogram(), errors, len(samples), missing)
     if not energies:
         yield figure(subject, work, None)
@@ -210,7 +218,7 @@ def _missing(boots: Mapping[tuple[str, str], Sequence[Record]]) -> Counter[Subje
 
 
 def _given_up(records: Sequence[Record]) -> tuple[Gap, ...]:
-    first_kept = max(record.first_kept_seq for record in records)
+    first_kept = max(believed_first_kept_seq(record.first_kept_seq) for record in records)
     present = (record.seq for record in records if record.seq < first_kept)
     return gaps_between(1, first_kept - 1, present)
 

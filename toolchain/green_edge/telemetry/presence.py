@@ -7,14 +7,20 @@ another machine with the same id.
 
 from dataclasses import dataclass, replace
 
+from green_edge.telemetry.store import DeviceRow
 from green_edge_wire.device import Status
 from green_edge_wire.telemetry import Event, Sample
-from green_edge_wire.units import MS_PER_S
+from green_edge_wire.units import MS_PER_S, NS_PER_MS
 
 # Clocks of devices and workstation agree within this where they are set at all.
 _CLOCK_SLACK_MS = 30 * MS_PER_S
 # After this long without another sign the second agent is taken to be gone.
 _RIVAL_FORGOTTEN_MS = 600 * MS_PER_S
+# How long a device on line may be silent: a minute, or so many of its windows. No agent is let have
+# windows longer than an hour.
+_SILENCE_MS = 60 * MS_PER_S
+_WINDOWS_SILENT = 3
+_LONGEST_WINDOW_MS = 3_600 * MS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,25 @@ def problems(
             "sent records that this version cannot read; they are kept: upgrade green-edge"
         )
     return tuple(found)
+
+
+def at_time(row: DeviceRow, window_ns: int | None, now_unix_ms: int) -> DeviceRow:
+    """The row as it is at a moment: a device that has been silent for too long is off line.
+
+    A last will cannot arrive where the broker keeps nothing, or where all is switched off at once.
+    An agent at rest still sends its windows, so it may be silent for three of them, and for a
+    minute in any case. While no window has come, the first one may be as long as any.
+
+    Args:
+        row: the device as it was last told to be.
+        window_ns: the longest of its last windows; absent before the first.
+        now_unix_ms: this machine's clock.
+    """
+    longest_ms = _LONGEST_WINDOW_MS if window_ns is None else window_ns // NS_PER_MS
+    allowed_ms = max(_SILENCE_MS, _WINDOWS_SILENT * min(longest_ms, _LONGEST_WINDOW_MS))
+    if not row.online or now_unix_ms - row.last_seen_unix_ms <= allowed_ms:
+        return row
+    return replace(row, online=False, since_unix_ms=row.last_seen_unix_ms)
 
 
 def _ended(known: Presence, status: Status, received_unix_ms: int) -> int | None:

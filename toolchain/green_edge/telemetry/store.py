@@ -65,7 +65,7 @@ class DeviceRow:
     Attributes:
         last_seen_unix_ms: when anything of it last arrived, on this machine's clock.
         since_unix_ms: when the newest start of its agent announced itself, or, off line, when that
-            was told to have gone; on this machine's clock, absent while unknown.
+            was told to have gone or was last heard; on this machine's clock, absent while unknown.
         desired_sha256: bundle of its newest rollout, else what the device says it was told.
         reported_sha256: bundle that the device says is active.
         state: of the newest update, as the device reports it; absent before the first report.
@@ -304,8 +304,13 @@ class Rollouts(Protocol):
 class Store(Telemetry, Rollouts, Protocol):
     """All that the workstation keeps."""
 
-    def devices(self) -> tuple[DeviceRow, ...]:
-        """All devices, by id."""
+    def devices(self, now_unix_ms: int | None = None) -> tuple[DeviceRow, ...]:
+        """All devices, by id.
+
+        Args:
+            now_unix_ms: this machine's clock; a device that has been silent for too long by then
+                is off line. Without it devices are as they were last told to be.
+        """
         ...
 
     def figures(

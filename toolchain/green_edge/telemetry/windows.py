@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from green_edge_wire.telemetry import Boundary, EnergyReading, MeterKind, Sample
+from green_edge_wire.latency import LatencyHistogram
+from green_edge_wire.telemetry import Boundary, EnergyReading, Event, MeterKind, Sample
 
 FLAG_IMPLAUSIBLE: Final = "implausible"  # outside of what a device of this kind can spend or do
 
@@ -18,6 +19,9 @@ _MAX_WINDOW_UJ = 10**12
 _MAX_BOOT_UJ = 10**16
 _MAX_WINDOW_NS = 10**15
 _MAX_INFERENCES = 10**9
+_MAX_ERRORS = 10**9
+# A record each second for thirty years.
+_MAX_LOST = 10**9
 _MAX_U_RATIO = 10.0
 
 # Before it (September 2020) no clock was ever set: boards without a clock chip start in 1970 or
@@ -55,17 +59,55 @@ class EnergyWindow:
     valid: bool
     flags: tuple[str, ...]
 
+    @property
+    def implausible(self) -> bool:
+        """Whether not even `cumulative_uj` is believed; then all figures are 0."""
+        return FLAG_IMPLAUSIBLE in self.flags
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a sample's artefact did in the window, as far as it is believed."""
+
+    latency: LatencyHistogram
+    errors: int
+
+
+def done(sample: Sample) -> Done:
+    """Columns of a sample's work; nothing where its counts cannot be."""
+    if not _countable(sample):
+        return Done(LatencyHistogram(), 0)
+    return Done(sample.latency, sample.errors)
+
+
+def believed_first_kept_seq(said_seq: int) -> int:
+    """Lowest record that a spool still holds; 1, which gives nothing up, where that cannot be.
+
+    One made-up figure would else tell of more lost records than a fleet ever makes.
+    """
+    return said_seq if said_seq <= _MAX_LOST else 1
+
+
+def implausible(record: Sample | Event) -> bool:
+    """Whether a record claims what cannot be, and counts for less than it says."""
+    if believed_first_kept_seq(record.first_kept_seq) != record.first_kept_seq:
+        return True
+    if not isinstance(record, Sample):
+        return False
+    return not _countable(record) or any(row.implausible for row in energy_windows(record))
+
 
 def energy_windows(sample: Sample) -> tuple[EnergyWindow, ...]:
     """Columns of a sample's readings; of several by one meter the first counts."""
-    inferences = sample.latency.count
+    inferences, countable = sample.latency.count, _countable(sample)
     rows: dict[MeterId, EnergyWindow] = {}
     for reading in sample.energy:
         source = MeterId(reading.meter, reading.boundary, reading.kind)
-        if inferences <= _MAX_INFERENCES and _plausible(reading):
+        if countable and _plausible(reading):
             row = _believed(source, reading, inferences)
         else:
             flags = _words((*reading.flags, FLAG_IMPLAUSIBLE))
+            # Its cumulative figure is none either: what comes after grows from the one before it.
             row = EnergyWindow(source, 0, 0, 0, None, 0, 0, valid=False, flags=flags)
         rows.setdefault(source, row)
     return tuple(rows.values())
@@ -100,9 +142,14 @@ def _words(flags: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({word for flag in flags for word in flag.replace(",", " ").split()}))
 
 
+def _countable(sample: Sample) -> bool:
+    return sample.latency.count <= _MAX_INFERENCES and sample.errors <= _MAX_ERRORS
+
+
 def _plausible(reading: EnergyReading) -> bool:
     return (
-        0 <= reading.energy_uj <= _MAX_WINDOW_UJ
+        FLAG_IMPLAUSIBLE not in _words(reading.flags)
+        and 0 <= reading.energy_uj <= _MAX_WINDOW_UJ
         and 0 <= reading.cumulative_uj <= _MAX_BOOT_UJ
         and 0 <= (reading.idle_uj or 0) <= _MAX_WINDOW_UJ
         and 0 <= reading.window_ns <= _MAX_WINDOW_NS

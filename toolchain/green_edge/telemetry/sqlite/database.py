@@ -1,5 +1,6 @@
 """One SQLite file opened twice: a connection that writes and one that reads beside it."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -122,10 +123,23 @@ def _check_place(path: Path, *, create: bool) -> None:
         raise ConfigError(f"{path} is a folder", place="store", hint="name a file in it")
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(path)
     elif not path.exists():
         raise ConfigError(
             f"no store at {path}", place="store", hint="'green-edge up' makes one and fills it"
         )
+
+
+def _make_private(path: Path) -> None:
+    """Make a new file its owner's alone; SQLite gives its log the same mode.
+
+    A file that is there is not even opened: closing it would take away the locks that other
+    connections of this process hold on it.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
 
 
 def _connect(path: Path) -> sqlite3.Connection:

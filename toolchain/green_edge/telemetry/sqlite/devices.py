@@ -4,7 +4,13 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from green_edge.telemetry.presence import Presence, after_record, after_status, problems
+from green_edge.telemetry.presence import (
+    Presence,
+    after_record,
+    after_status,
+    at_time,
+    problems,
+)
 from green_edge.telemetry.store import DeviceRow, EventRow, Record, UnreadRecord
 from green_edge_wire import codec
 from green_edge_wire.device import DeviceInfo, Reported, Status
@@ -19,8 +25,18 @@ ON CONFLICT (device_id) DO UPDATE SET site = excluded.site,
   last_seen_unix_ms = max(last_seen_unix_ms, excluded.last_seen_unix_ms)
 """
 
+# The longest of a device's last windows: one cut short by an update says nothing of the next.
 _DEVICES = """
-SELECT d.presence, d.info, d.reported, d.device_id, d.site, d.last_seen_unix_ms,
+SELECT d.presence, d.info, d.reported,
+  (
+    SELECT max(l.window_ns) FROM (
+      SELECT s.window_ns FROM sample s WHERE s.boot = (
+        SELECT max(b.id) FROM boot b
+        WHERE b.device_id = d.device_id AND EXISTS (SELECT 1 FROM sample n WHERE n.boot = b.id)
+      ) ORDER BY s.seq DESC LIMIT 3
+    ) l
+  ),
+  d.device_id, d.site, d.last_seen_unix_ms,
   (
     SELECT r.bundle_sha256 FROM rollout_device n JOIN rollout r ON r.id = n.rollout
     WHERE n.device_id = d.device_id ORDER BY n.rollout DESC LIMIT 1
@@ -117,14 +133,17 @@ class Listing:
     def __init__(self) -> None:
         self._told: dict[_Texts, _Told] = {}
 
-    def read(self, connection: sqlite3.Connection) -> tuple[DeviceRow, ...]:
-        """All devices, by id."""
+    def read(
+        self, connection: sqlite3.Connection, now_unix_ms: int | None = None
+    ) -> tuple[DeviceRow, ...]:
+        """All devices, by id; as they were last told to be where no moment is given."""
         known, self._told = self._told, {}
         rows = []
-        for presence, info, reported, *columns in connection.execute(_DEVICES):
+        for presence, info, reported, window_ns, *columns in connection.execute(_DEVICES):
             texts: _Texts = (presence, info, reported)
             told = self._told[texts] = known.get(texts) or _decoded(texts)
-            rows.append(_row(told, *columns))
+            row = _row(told, *columns)
+            rows.append(row if now_unix_ms is None else at_time(row, window_ns, now_unix_ms))
         return tuple(rows)
 
 

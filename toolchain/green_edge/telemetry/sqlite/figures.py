@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from green_edge.telemetry.merge import Energy, LatencyTally, Subject, Work, figure
 from green_edge.telemetry.sqlite.records import unpack_latency
 from green_edge.telemetry.store import Figure, Point
-from green_edge.telemetry.windows import MeterId
+from green_edge.telemetry.windows import FLAG_IMPLAUSIBLE, MeterId
 from green_edge_wire.units import us_from_ns, uw_from_uj_ns
 
 # Bounds of a 64-bit moment stand for "no bound", so that one query serves all cases by its index.
@@ -27,6 +27,7 @@ WHERE s.at_unix_ms >= :since AND s.at_unix_ms < :until
 # Truths count as 1 and 0 in the products.
 # A cumulative figure grows from that of the record before it, wherever that lies in time: so the
 # totals of adjoining ranges add up to that of both, with every lost record's energy in one of them.
+# One that is implausible is passed over: its cumulative figure is stored as 0 and is no reading.
 _ENERGY = """
 SELECT device_id, artefact, meter,
   sum(cumulative_uj - before_uj * (cumulative_uj >= before_uj)),
@@ -39,11 +40,12 @@ SELECT device_id, artefact, meter,
   group_concat(DISTINCT flags)
 FROM (
   SELECT b.device_id, e.*, e.valid AND e.inferences > 0 AS counts,
-    coalesce((
+    CASE WHEN instr(',' || e.flags || ',', :implausible) THEN 0 ELSE coalesce((
       SELECT p.cumulative_uj FROM energy p
       WHERE p.boot = e.boot AND p.artefact = e.artefact AND p.meter = e.meter AND p.seq < e.seq
+        AND NOT instr(',' || p.flags || ',', :implausible)
       ORDER BY p.seq DESC LIMIT 1
-    ), 0) AS before_uj
+    ), 0) END AS before_uj
   FROM boot b
   CROSS JOIN energy e ON e.boot = b.id
   CROSS JOIN artefact a ON a.id = e.artefact
@@ -119,6 +121,7 @@ class Selection:
             "until": _END_OF_TIME if self.until_unix_ms is None else self.until_unix_ms,
             "device": self.device_id,
             "model": self.model,
+            "implausible": f",{FLAG_IMPLAUSIBLE},",
         }
 
 

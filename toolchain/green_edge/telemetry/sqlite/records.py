@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 from green_edge.telemetry.merge import unclean_boot
 from green_edge.telemetry.store import Record, UnreadRecord, Watermark
 from green_edge.telemetry.watermark import Gap, advance, gaps_between, without
-from green_edge.telemetry.windows import MeterId, energy_windows, moment_unix_ms
+from green_edge.telemetry.windows import (
+    MeterId,
+    believed_first_kept_seq,
+    done,
+    energy_windows,
+    moment_unix_ms,
+)
 from green_edge_wire import codec
 from green_edge_wire.errors import DecodeError
 from green_edge_wire.latency import LatencyHistogram
@@ -91,7 +97,8 @@ class Commit:
         first_kept: dict[int, int] = {}
         for record in records:
             boot = self._boot(record.device_id, record.boot_id)
-            first_kept[boot] = max(first_kept.get(boot, 1), record.first_kept_seq)
+            kept = believed_first_kept_seq(record.first_kept_seq)
+            first_kept[boot] = max(first_kept.get(boot, 1), kept)
             if isinstance(record, UnreadRecord):
                 self._keep_unread(boot, record)
             elif self._is_new(boot, record):
@@ -135,11 +142,12 @@ class Commit:
     def _keep_sample(self, boot: int, sample: Sample) -> None:
         at_unix_ms = moment_unix_ms(sample.ended_at_unix_ms, self._received_unix_ms)
         artefact = self._artefact(sample)
-        latency = sample.latency
+        work = done(sample)
+        latency = work.latency
         self._sql.execute(
             "INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(boot, sample.seq, at_unix_ms, artefact, sample.window_ns, sample.errors),
+                *(boot, sample.seq, at_unix_ms, artefact, sample.window_ns, work.errors),
                 *(latency.sum_ns, latency.min_ns, latency.max_ns, pack_latency(latency)),
             ),
         )

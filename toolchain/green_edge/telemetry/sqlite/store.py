@@ -69,10 +69,10 @@ class SqliteStore:
         with self._database.write() as connection:
             devices.keep_reported(connection, site, reported, received_unix_ms)
 
-    def devices(self) -> tuple[DeviceRow, ...]:
-        """All devices, by id."""
+    def devices(self, now_unix_ms: int | None = None) -> tuple[DeviceRow, ...]:
+        """All devices, by id, as they are at a moment."""
         with self._database.read() as connection:
-            return self._listing.read(connection)
+            return self._listing.read(connection, now_unix_ms)
 
     def figures(
         self,
