@@ -49,7 +49,7 @@ class Load:
     Attributes:
         bundle: that is pushed to it.
         keys: folder with the key that signed the bundle.
-        raw: `.npz` of its inputs.
+        inputs: `.npz` of its inputs.
         rate_hz: inferences a second.
         window_s: reporting window.
         period_s: spool period.
@@ -57,7 +57,7 @@ class Load:
 
     bundle: Path
     keys: Path
-    raw: Path
+    inputs: Path
     rate_hz: float
     window_s: float
     period_s: float
@@ -208,7 +208,7 @@ class DeviceProcess:
             keys=settings["trust"]["keys"],
             state_dir=str(self._state),
             input_kind="npz",
-            input_path=str(load.raw),
+            input_path=str(load.inputs),
         )
         text += f"rate_hz = {load.rate_hz}\n\n[telemetry]\nwindow_s = {load.window_s}\n"
         self._config.touch(mode=0o600)
@@ -221,7 +221,8 @@ class DeviceProcess:
             RuntimeError: it has ended by itself.
         """
         if self._process is not None and self._process.poll() is not None:
-            raise RuntimeError(f"the agent ended with code {self._process.returncode}")
+            last = (self._folder / "agent.log").read_text().strip().rpartition("\n")[2]
+            raise RuntimeError(f"the agent ended with code {self._process.returncode}: {last}")
         if self._process is None and time.monotonic() >= self._start_at_s:
             self._start()
 

@@ -229,7 +229,7 @@ def main() -> int:
     load = Load(
         bundle=bundle,
         keys=demo / "keys",
-        raw=demo / "digits" / "raw.npz",
+        inputs=demo / "digits" / "train.npz",
         rate_hz=arguments.rate_hz,
         window_s=arguments.window_s,
         period_s=arguments.period_s,

@@ -28,7 +28,7 @@ def material(folder: Path) -> Path:
     (folder / "build" / "tiny.host.gedge").write_bytes(tiny_bundle(signer=signer))
     rng = np.random.default_rng(0)
     inputs = rng.uniform(-1, 1, (20, 4)).astype(np.float32)
-    np.savez(folder / "digits" / "raw.npz", x=inputs)
+    np.savez(folder / "digits" / "train.npz", x=inputs)
     return folder
 
 
