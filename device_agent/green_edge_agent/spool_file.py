@@ -95,7 +95,9 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise damage
     if version == 0:
-        db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
+        db.executescript(
+            f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
+        )
 
 
 def _move_aside(path: Path) -> Path:
