@@ -6,8 +6,7 @@ GreenEdgeError                  1
 ├── ModelError                  3   unreadable or unsupported model
 ├── BudgetError                 4   built, but over a limit
 ├── ArtifactError               5
-│   ├── IntegrityError              hash, length or signature; names the member
-│   └── RollbackRefusedError        version not newer
+│   └── IntegrityError              hash, length or signature; names the member
 ├── DeviceError                 6
 │   └── ActivationError             self-test failed; the device went back by itself
 ├── TransportError              7
@@ -85,10 +84,6 @@ class IntegrityError(ArtifactError):
         super().__init__(f"{where}: {message}", hint=hint)
         self.member = member
         self.reason = message
-
-
-class RollbackRefusedError(ArtifactError):
-    """A bundle whose version is not newer than the active one, without leave to downgrade."""
 
 
 class DeviceError(GreenEdgeError):

@@ -5,7 +5,7 @@ at most 1/32 of its value wide, so a quantile read at its middle is within 1.6 %
 The layout is fixed, hence two histograms from anywhere add bucket by bucket.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from green_edge_wire.errors import DecodeError
@@ -86,17 +86,10 @@ class LatencyHistogram:
 
     def merge(self, other: "LatencyHistogram") -> "LatencyHistogram":
         """Histogram of the durations of both; exact, commutative and associative."""
-        if not self.count or not other.count:
-            return self if self.count else other
-        tally = dict(zip(self.buckets, self.counts, strict=True))
-        for index, n in zip(other.buckets, other.counts, strict=True):
-            tally[index] = tally.get(index, 0) + n
-        return _from_tally(
-            tally,
-            self.sum_ns + other.sum_ns,
-            min(self.min_ns, other.min_ns),
-            max(self.max_ns, other.max_ns),
-        )
+        builder = LatencyBuilder()
+        builder.add_histogram(self)
+        builder.add_histogram(other)
+        return builder.histogram()
 
     def quantile_ns(self, share: float) -> float | None:
         """Nearest-rank quantile, read at the middle of its bucket; None when empty.
@@ -122,7 +115,7 @@ class LatencyHistogram:
 
 
 class LatencyBuilder:
-    """Collects durations into a histogram; not thread-safe."""
+    """Collects durations and whole histograms into a histogram; not thread-safe."""
 
     def __init__(self) -> None:
         self._tally: dict[int, int] = {}
@@ -133,28 +126,45 @@ class LatencyBuilder:
     def add(self, duration_ns: int) -> None:
         """Count one duration in nanoseconds; negative ones count as 0."""
         value = min(max(duration_ns, 0), MAX_NS)
-        index = bucket_of(value)
-        self._tally[index] = self._tally.get(index, 0) + 1
-        self._sum_ns += value
-        self._min_ns = min(self._min_ns, value)
-        self._max_ns = max(self._max_ns, value)
+        self.add_counts(((bucket_of(value), 1),), sum_ns=value, min_ns=value, max_ns=value)
+
+    def add_histogram(self, histogram: LatencyHistogram) -> None:
+        """Count all durations of a histogram."""
+        self.add_counts(
+            zip(histogram.buckets, histogram.counts, strict=True),
+            sum_ns=histogram.sum_ns,
+            min_ns=histogram.min_ns,
+            max_ns=histogram.max_ns,
+        )
+
+    def add_counts(
+        self, pairs: Iterable[tuple[int, int]], *, sum_ns: int, min_ns: int, max_ns: int
+    ) -> None:
+        """Add a histogram: its (bucket, count) pairs, sum and extremes; an empty one adds nothing.
+
+        Loose parts rather than a record, because a store hands over very many of them.
+        """
+        tally, empty = self._tally, True
+        for bucket, n in pairs:
+            tally[bucket] = tally.get(bucket, 0) + n
+            empty = False
+        if empty:
+            return
+        self._sum_ns += sum_ns
+        self._min_ns = min(self._min_ns, min_ns)
+        self._max_ns = max(self._max_ns, max_ns)
 
     def histogram(self) -> LatencyHistogram:
         """Freeze what was collected so far."""
         if not self._tally:
             return LatencyHistogram()
-        return _from_tally(self._tally, self._sum_ns, self._min_ns, self._max_ns)
-
-
-def _from_tally(
-    tally: Mapping[int, int], sum_ns: int, min_ns: int, max_ns: int
-) -> LatencyHistogram:
-    indices = sorted(tally)
-    return LatencyHistogram(
-        count=sum(tally.values()),
-        sum_ns=sum_ns,
-        min_ns=min_ns,
-        max_ns=max_ns,
-        buckets=tuple(indices),
-        counts=tuple(tally[index] for index in indices),
-    )
+        indices = sorted(self._tally)
+        counts = tuple(self._tally[index] for index in indices)
+        return LatencyHistogram(
+            count=sum(counts),
+            sum_ns=self._sum_ns,
+            min_ns=self._min_ns,
+            max_ns=self._max_ns,
+            buckets=tuple(indices),
+            counts=counts,
+        )

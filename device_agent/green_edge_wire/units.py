@@ -57,11 +57,6 @@ def uw_from_w(power_w: float) -> int:
     return round(power_w * UW_PER_W)
 
 
-def uw_from_mw(power_mw: float) -> int:
-    """Convert milliwatts to whole microwatts, rounded half to even."""
-    return round(power_mw * UW_PER_MW)
-
-
 def uj_from_uw_ns(power_uw: float, duration_ns: int) -> int:
     """Energy of a constant power over a duration, in whole microjoules, rounded half to even."""
     return round(power_uw * duration_ns / NS_PER_S)

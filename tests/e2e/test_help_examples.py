@@ -146,7 +146,7 @@ def test_the_demo_leaves_no_process_behind(desk: Desk) -> None:
 
 ALONE = ["init", "build", "inspect", "bench", "keys new", "keys list", "keys export", "verify",
          "doctor"]  # fmt: skip
-WITH_FLEET = ["push", "devices", "watch", "report", "rollback"]
+WITH_FLEET = ["push", "devices", "tell", "watch", "report", "rollback"]
 
 
 def test_every_example_is_run_here() -> None:

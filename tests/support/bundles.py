@@ -65,6 +65,13 @@ def tiny_bundle(
     return pack(tiny_contents(version, name, seed=seed), signer or test_signer())
 
 
+def wrong_golden(version: int = 1, signer: SigningKey | None = None) -> bytes:
+    """A bundle that is sound but whose model does not give its golden outputs."""
+    contents = tiny_contents(version)
+    shifted = tuple((array ^ 0x40).astype(array.dtype) for array in contents.golden_outputs)
+    return pack(dataclasses.replace(contents, golden_outputs=shifted), signer or test_signer())
+
+
 def resealed(data: bytes, changes: Mapping[str, bytes], signer: SigningKey | None = None) -> bytes:
     """A bundle of `test_signer` with members changed and properly signed again.
 

@@ -4,18 +4,16 @@ import base64
 import contextlib
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from green_edge.bundle.pack import pack
 from green_edge_wire import codec
 from green_edge_wire.command import Command, Envelope, signed_bytes
 from green_edge_wire.topics import Down
 from support.artefacts import ArtefactServer
 from support.bundles import test_signer as signer
-from support.bundles import tiny_bundle, tiny_contents
+from support.bundles import tiny_bundle, wrong_golden
 from support.memory_device import MemoryDevice
 
 FAR_UNIX_MS = 9_000_000_000_000
@@ -30,12 +28,6 @@ def server() -> Iterator[ArtefactServer]:
 @pytest.fixture
 def device(tmp_path: Path, server: ArtefactServer) -> MemoryDevice:
     return MemoryDevice(tmp_path, server)
-
-
-def wrong_golden(version: int) -> bytes:
-    contents = tiny_contents(version)
-    shifted = tuple((array ^ 0x40).astype(array.dtype) for array in contents.golden_outputs)
-    return pack(replace(contents, golden_outputs=shifted), signer())
 
 
 def test_an_order_goes_through_its_states_to_active(device: MemoryDevice) -> None:

@@ -47,7 +47,6 @@ def test_each_branch_of_the_error_tree_has_its_exit_code() -> None:
         errors.ModelError: 3,
         errors.BudgetError: 4,
         errors.ArtifactError: 5,
-        errors.RollbackRefusedError: 5,
         errors.ActivationError: 6,
         errors.MeterAbsentError: 6,
         errors.TransportError: 7,
@@ -80,7 +79,6 @@ def test_units_convert_by_worked_numbers() -> None:
     assert units.j_from_uj(1_500_000) == 1.5
     assert units.w_from_uw(1_500_000) == 1.5
     assert units.uw_from_w(1.5) == 1_500_000
-    assert units.uw_from_mw(1.5) == 1_500
 
 
 def test_the_system_clock_does_not_go_back_and_knows_this_century() -> None:

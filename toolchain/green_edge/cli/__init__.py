@@ -39,6 +39,7 @@ COMMANDS = {
     "push": _Entry("push", "Put a bundle on devices.", "host"),
     "rollback": _Entry("rollback", "Return a device to its previous model.", "host"),
     "devices": _Entry("devices", "List the devices and their state.", "host"),
+    "tell": _Entry("tell", "Send a signed command to a device.", "host"),
     "watch": _Entry("watch", "Follow the devices' telemetry in the terminal.", "host"),
     "report": _Entry(
         "report", "Latency and energy per inference, with how each was obtained.", "host"

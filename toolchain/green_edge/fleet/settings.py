@@ -51,6 +51,16 @@ class FleetSettings:
     token: Found | None
     run: RunFile | None = None
 
+    def broker_url(self) -> str:
+        """URL of the broker, perhaps with credentials.
+
+        Raises:
+            ConfigError: nothing says where it is.
+        """
+        if self.broker is None:
+            raise _missing("broker", "broker")
+        return self.broker.value
+
     def artefact_server(self) -> str:
         """Base URL of the artefact server.
 

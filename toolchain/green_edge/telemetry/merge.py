@@ -18,7 +18,7 @@ from green_edge.telemetry.windows import (
     done,
     energy_windows,
 )
-from green_edge_wire.latency import LatencyHistogram
+from green_edge_wire.latency import LatencyBuilder, LatencyHistogram
 from green_edge_wire.telemetry import Event, Sample
 from green_edge_wire.units import us_from_ns
 
@@ -74,33 +74,6 @@ class Energy:
     flags: frozenset[str] = frozenset()
 
 
-class LatencyTally:
-    """Merges many histograms in one pass; not thread-safe."""
-
-    def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
-        self._sum_ns = 0
-        self._min_ns: int | None = None
-        self._max_ns = 0
-
-    def add(self, pairs: Iterable[tuple[int, int]], sum_ns: int, min_ns: int, max_ns: int) -> None:
-        """Add a histogram that is not empty: (bucket, count) pairs, and its sum and extremes."""
-        counts = self._counts
-        for bucket, n in pairs:
-            counts[bucket] = counts.get(bucket, 0) + n
-        self._sum_ns += sum_ns
-        self._min_ns = min_ns if self._min_ns is None else min(self._min_ns, min_ns)
-        self._max_ns = max(self._max_ns, max_ns)
-
-    def histogram(self) -> LatencyHistogram:
-        """All that was added."""
-        buckets = tuple(sorted(self._counts))
-        counts = tuple(self._counts[bucket] for bucket in buckets)
-        return LatencyHistogram(
-            sum(counts), self._sum_ns, self._min_ns or 0, self._max_ns, buckets, counts
-        )
-
-
 def growth_uj(cumulative_uj: int, before_uj: int) -> int:
     """What a cumulative figure gained since the one believed before it; records may be lost.
 
@@ -119,10 +92,10 @@ def figure(subject: Subject, work: Work, energy: Energy | None) -> Figure:
         artifact_sha256=subject.artifact_sha256,
         inferences=latency.count,
         errors=work.errors,
-        p50_us=_quantile_us(latency, 0.50),
-        p95_us=_quantile_us(latency, 0.95),
-        p99_us=_quantile_us(latency, 0.99),
-        mean_us=us_from_ns(latency.sum_ns / latency.count) if latency.count else None,
+        p50_us=_us(latency.quantile_ns(0.50)),
+        p95_us=_us(latency.quantile_ns(0.95)),
+        p99_us=_us(latency.quantile_ns(0.99)),
+        mean_us=_us(latency.mean_ns()),
         windows=work.windows,
         windows_missing=work.missing,
     )
@@ -155,14 +128,11 @@ def figures(
 
 
 def _rows(subject: Subject, samples: Sequence[Sample], missing: int) -> Iterator[Figure]:
-    tally = LatencyTally()
+    latencies = LatencyBuilder()
     energies: dict[MeterId, Energy] = {}
     before_uj: dict[tuple[str, MeterId], int] = {}
     for sample in samples:
-        latency = done(sample).latency
-        if latency.count:
-            pairs = zip(latency.buckets, latency.counts, strict=True)
-            tally.add(pairs, latency.sum_ns, latency.min_ns, latency.max_ns)
+        latencies.add_histogram(done(sample).latency)
         for window in energy_windows(sample):
             source, place = window.source, (sample.boot_id, window.source)
             grown_uj = 0
@@ -171,7 +141,7 @@ def _rows(subject: Subject, samples: Sequence[Sample], missing: int) -> Iterator
                 before_uj[place] = window.cumulative_uj
             energies[source] = _plus(energies.get(source, Energy(source, 0)), window, grown_uj)
     errors = sum(done(sample).errors for sample in samples)
-    work = Work(tally.histogram(), errors, len(samples), missing)
+    work = Work(latencies.histogram(), errors, len(samples), missing)
     if not energies:
         yield figure(subject, work, None)
     for source in sorted(energies):
@@ -261,9 +231,8 @@ def _with_energy(base: Figure, energy: Energy) -> Figure:
     )
 
 
-def _quantile_us(latency: LatencyHistogram, share: float) -> float | None:
-    value_ns = latency.quantile_ns(share)
-    return None if value_ns is None else us_from_ns(value_ns)
+def _us(duration_ns: float | None) -> float | None:
+    return None if duration_ns is None else us_from_ns(duration_ns)
 
 
 def _ratio(dividend: int, divisor: int) -> float | None:

@@ -4,10 +4,11 @@ import sqlite3
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from green_edge.telemetry.merge import Energy, LatencyTally, Subject, Work, figure
+from green_edge.telemetry.merge import Energy, Subject, Work, figure
 from green_edge.telemetry.sqlite.records import unpack_latency
 from green_edge.telemetry.store import Figure, Point
 from green_edge.telemetry.windows import FLAG_IMPLAUSIBLE, MeterId
+from green_edge_wire.latency import LatencyBuilder
 from green_edge_wire.units import us_from_ns, uw_from_uj_ns
 
 # Bounds of a 64-bit moment stand for "no bound", so that one query serves all cases by its index.
@@ -131,7 +132,7 @@ _Window = tuple[int, int, int, int, int, bytes]
 
 @dataclass(slots=True)
 class _Pool:
-    tally: LatencyTally
+    latencies: LatencyBuilder
     errors: int = 0
     windows: int = 0
     window_ns: int = 0
@@ -142,13 +143,15 @@ class _Pool:
         self.errors += errors
         self.windows += 1
         if latency:
-            self.tally.add(unpack_latency(latency), sum_ns, min_ns, max_ns)
+            self.latencies.add_counts(
+                unpack_latency(latency), sum_ns=sum_ns, min_ns=min_ns, max_ns=max_ns
+            )
 
 
 def read_figures(connection: sqlite3.Connection, selection: Selection) -> tuple[Figure, ...]:
     """Figures of a selection, by subject and meter."""
     arguments = selection.arguments()
-    pools: defaultdict[tuple[str, int], _Pool] = defaultdict(lambda: _Pool(LatencyTally()))
+    pools: defaultdict[tuple[str, int], _Pool] = defaultdict(lambda: _Pool(LatencyBuilder()))
     for row in connection.execute(_WORK, arguments):
         pools[row[0], row[1]].add(row[2:])
     missing: Counter[tuple[str, int]] = Counter()
@@ -160,7 +163,7 @@ def read_figures(connection: sqlite3.Connection, selection: Selection) -> tuple[
     for key, pool in pools.items():
         sha256, model, version = artefacts[key[1]]
         subject = Subject(key[0], model, version, sha256)
-        work = Work(pool.tally.histogram(), pool.errors, pool.windows, missing[key])
+        work = Work(pool.latencies.histogram(), pool.errors, pool.windows, missing[key])
         rows.append((subject, work, energies[key]))
     rows.sort(key=lambda row: row[0])
     return tuple(
@@ -175,7 +178,7 @@ def read_series(
 ) -> tuple[Point, ...]:
     """Steps of `width_ms` over the selection's time, which must be bounded, of its device."""
     arguments = {**selection.arguments(), "width": width_ms}
-    pools: defaultdict[int, _Pool] = defaultdict(lambda: _Pool(LatencyTally()))
+    pools: defaultdict[int, _Pool] = defaultdict(lambda: _Pool(LatencyBuilder()))
     for row in connection.execute(_STEPS_WORK, arguments):
         pools[row[0]].add(row[1:])
     powers: dict[int, tuple[MeterId, int, int, int, int]] = {}
@@ -191,7 +194,7 @@ def read_series(
 
 
 def _point(t_unix_ms: int, pool: _Pool, power: tuple[MeterId, int, int, int, int] | None) -> Point:
-    latency = pool.tally.histogram()
+    latency = pool.latencies.histogram()
     p50_ns, p95_ns = latency.quantile_ns(0.50), latency.quantile_ns(0.95)
     source, energy_uj, window_ns, gross_uj, inferences = power or (None, 0, 0, 0, 0)
     return Point(
