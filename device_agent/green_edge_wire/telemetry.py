@@ -25,7 +25,7 @@ Boundary = Literal[
 ]
 
 # Flags of an energy reading. A reading with one of INVALID_FLAGS is kept but never counted.
-FLAG_GAP = "gap"  # the meter was silent for more than five of its periods
+FLAG_GAP = "gap"  # the meter was silent for too long, or saw too little of the window
 FLAG_STALE = "stale"  # the meter repeated itself where it should not have
 FLAG_SATURATED = "saturated"  # at the end of the meter's range
 FLAG_RESET = "reset"  # a counter went back further than a wrap explains

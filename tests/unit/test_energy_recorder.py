@@ -9,7 +9,6 @@ from green_edge_agent.energy.recorder import EnergyRecorder
 from green_edge_agent.meters.choose import choose
 from green_edge_agent.meters.contract import MAX_U_RATIO
 from green_edge_wire.clock import SystemClock
-from green_edge_wire.errors import ConfigError
 from green_edge_wire.telemetry import MeterKind
 from green_edge_wire.units import NS_PER_MS, NS_PER_S
 from support.clock import ManualClock
@@ -127,13 +126,6 @@ def test_after_a_pause_of_the_machine_nothing_is_caught_up() -> None:
 
     EnergyRecorder(_meter(clock), clock, wait=wait)._sample()
     assert delays == [0.1, 0.0, 0.1, 0.1]
-
-
-def test_a_period_longer_than_a_meter_averages_is_refused() -> None:
-    clock = ManualClock()
-    with pytest.raises(ConfigError, match=r"averages over 100\.0 ms only"):
-        EnergyRecorder(_meter(clock), clock, period_ns=NS_PER_S)
-    EnergyRecorder(_meter(clock, "counter"), clock, period_ns=NS_PER_S)
 
 
 def test_the_thread_samples_by_itself_and_ends_with_stop() -> None:

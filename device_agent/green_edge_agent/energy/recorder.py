@@ -15,9 +15,9 @@ from green_edge_agent.energy.track import Track
 from green_edge_agent.meters.contract import MAX_U_RATIO, Meter
 from green_edge_wire.clock import Clock
 from green_edge_wire.device import MeterInfo
-from green_edge_wire.errors import ConfigError, MeterError
+from green_edge_wire.errors import MeterError
 from green_edge_wire.telemetry import EnergyReading
-from green_edge_wire.units import NS_PER_S, ms_from_ns, s_from_ns, uw_from_uj_ns
+from green_edge_wire.units import NS_PER_S, s_from_ns, uw_from_uj_ns
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ class EnergyRecorder:
         meter: Meter,
         clock: Clock,
         *,
-        period_ns: int | None = None,
         wait: Callable[[float], bool] | None = None,
         rng: random.Random | None = None,
         keep_ns: int = _KEEP_NS,
@@ -42,23 +41,13 @@ class EnergyRecorder:
         Args:
             meter: is read, and closed by `stop`.
             clock: the one that stamps the meter's readings.
-            period_ns: time between reads; None for the meter's own.
             wait: waits some seconds and returns True when sampling is to end; None to wait really.
             rng: chooses the moments of points; None for one without a seed.
             keep_ns: how far back a window may reach; more than twice the longest window.
-
-        Raises:
-            ConfigError: means would leave holes because the period is longer than the meter's.
         """
-        if period_ns is not None and meter.info.kind == "mean" and period_ns > meter.period_ns:
-            raise ConfigError(
-                f"{meter.info.name} averages over {ms_from_ns(meter.period_ns):.1f} ms only",
-                place="energy.period_ms",
-                hint="leave it out, or choose the meter with this period",
-            )
         self._meter = meter
         self._clock = clock
-        self._period_ns = period_ns or meter.period_ns
+        self._period_ns = meter.period_ns
         self._stopping = threading.Event()
         self._wait = wait or self._stopping.wait
         # Unpredictable for a load, not for an attacker.
