@@ -93,6 +93,7 @@ class HostProcess:
         """Whether it has said that all is up."""
         with suppress(OSError, ValueError):
             said = json.loads((self._state / "up.json").read_text())
+            json.loads(self._words.read_text())
             return self._process is not None and bool(said["pid"] == self._process.pid)
         return False
 

@@ -139,6 +139,27 @@ def test_a_taken_port_is_refused_with_a_remedy(tmp_path: Path) -> None:
             broker.start()
 
 
+def test_a_free_port_that_another_program_takes_first_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_unless_installed("mosquitto")
+    real = find_engine("mosquitto").program[0]
+    late = tmp_path / "bin" / "mosquitto"
+    late.parent.mkdir()
+    late.write_text(
+        "#!/bin/sh\n"
+        f'if mkdir "{tmp_path}/was-late" 2>/dev/null; then\n'
+        '  echo "Error: Address already in use" >&2; exit 1\n'
+        "fi\n"
+        f'exec {real} "$@"\n'
+    )
+    late.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{late.parent}:{os.environ['PATH']}")
+    with EmbeddedBroker(tmp_path / "broker", kind="mosquitto") as broker:
+        check_broker(parse_broker_url(broker.url))
+    assert (tmp_path / "was-late").is_dir()
+
+
 def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
     skip_unless_installed("mosquitto")
     broker = EmbeddedBroker(tmp_path, kind="mosquitto")

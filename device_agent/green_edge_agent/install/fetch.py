@@ -141,6 +141,8 @@ def _append(
                 if stopped():
                     raise Stopped
                 if written + len(chunk) > wanted.length_bytes:
+                    # Another file: what came of it is not a beginning of the ordered one.
+                    stream.truncate(offset)
                     raise TransportError(f"{response.url} sends more than the order says")
                 _write(stream.fileno(), chunk)
                 written += len(chunk)

@@ -23,6 +23,9 @@ from green_edge_wire.errors import TransportError
 _LOG = logging.getLogger(__name__)
 
 _READY_WITHIN_S = 20.0
+_FREE_PORT_TRIES = 5
+# What both brokers print on EADDRINUSE.
+_TAKEN = "address already in use"
 _ANSWER_WITHIN_S = 2.0
 _STOP_WITHIN_S = 5.0
 _POLL_S = 0.05
@@ -115,9 +118,23 @@ class EmbeddedBroker:
         Raises:
             TransportError: the port is taken, or the broker ended, with what it said.
         """
-        self._port = check_free(
-            self._host, self._port, what="the MQTT broker", option="--broker-port"
-        )
+        # Between the check and the broker's own bind, any program may take a port that the kernel
+        # chose; then the next one is tried. A port that was asked for is never changed.
+        asked = self._port
+        for _ in range(_FREE_PORT_TRIES if asked == 0 else 1):
+            self._port = check_free(
+                self._host, asked, what="the MQTT broker", option="--broker-port"
+            )
+            self._start_once()
+            if not self._failure:
+                return
+            self.stop()
+            if _TAKEN not in self._failure.lower():
+                break
+        self._port = asked
+        raise TransportError(f"the embedded broker did not start: {self._failure}")
+
+    def _start_once(self) -> None:
         self._stopping.clear()
         self._end_expected.clear()
         self._settled.clear()
@@ -125,10 +142,6 @@ class EmbeddedBroker:
         self._watcher = threading.Thread(target=self._watch, name="broker-watch")
         self._watcher.start()
         self._settled.wait()
-        failure = self._failure
-        if failure:
-            self.stop()
-            raise TransportError(f"the embedded broker did not start: {failure}")
 
     def expect_end(self) -> None:
         """Start it no more when it ends.
