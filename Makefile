@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EXTRA ?= device
 STAMP := $(VENV)/.installed
-DEVICE_STAMP := $(VENV)/.installed-device
+DEVICE_EXTRA ?= device
+STAMP := $(VENV)/.installed-device
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install install-device test test-all lint fix docs smoke clean
@@ -24,12 +26,12 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
 
-install-device: $(DEVICE_STAMP) ## On a board: make .venv with the agent alone
+install-device: $(DEVICE_STAMP) ## On a board: make .venv with the agent alone (EXTRA=coral with a Coral)
 
 # 32-bit boards take numpy from Debian (python3-numpy): PyPI has no armv7l wheel of it.
 $(DEVICE_STAMP): pyproject.toml
 	$(PYTHON) -m venv $$(case "$$(uname -m)" in armv*) echo --system-site-packages;; esac) $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[device]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[$(EXTRA)]'
 	@touch $(DEVICE_STAMP)
 
 lint: $(STAMP) ## Format, lint, types, import contracts, spelling

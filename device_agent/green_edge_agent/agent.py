@@ -8,7 +8,7 @@ happens in the loop of `run`.
 import logging
 import queue
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from green_edge_agent.clockwatch import ClockWatch
@@ -24,6 +24,8 @@ from green_edge_agent.install.state import slot_infos, without_quarantined
 from green_edge_agent.install.updates import Facts, Updates
 from green_edge_agent.journal import Journal
 from green_edge_agent.runtime import interpreter
+from green_edge_agent.runtime.edgetpu.accelerate import EdgeTpu
+from green_edge_agent.runtime.edgetpu.guarded import News
 from green_edge_agent.spool import Spool
 from green_edge_agent.transport.contract import Message, Transport
 from green_edge_agent.uplink import Uplink
@@ -62,6 +64,8 @@ class Parts:
     loop: InferenceLoop
     uplink: Uplink
     equipment: Equipment
+    edgetpu: EdgeTpu
+    news: "queue.SimpleQueue[News]"
     recorder: EnergyRecorder | None = None
     requests: MqttRequests | None = None
 
@@ -80,6 +84,7 @@ class Agent:
         self._running = True
         self._watch = ClockWatch(parts.clock)
         self._meter_problem: str | None = None
+        self._told_runs_on = ""
         who = parts.identity
         self._updates = Updates(
             parts.slots,
@@ -136,10 +141,12 @@ class Agent:
         """Close the open window, say what is left to say, give everything back."""
         parts = self._parts
         parts.loop.stop()
+        parts.edgetpu.close()
         self._updates.stop()
         if clean:
             parts.journal.keep(parts.windows.take())
             self._drain()
+            self._hear_accelerator()
             parts.uplink.pump()
         if parts.recorder is not None:
             parts.recorder.stop()
@@ -159,6 +166,7 @@ class Agent:
             )
         self._watch_meter()
         self._guarded(self._updates.poll)
+        self._hear_accelerator()
         self._parts.journal.tick()
         self._guarded(self._parts.uplink.pump)
 
@@ -173,6 +181,7 @@ class Agent:
     def activate(self, model: LoadedModel, install: Callable[[], None]) -> None:
         """Swap to a model between two inferences; see `updates.Device`."""
         parts = self._parts
+        before = parts.loop.model
 
         def swap() -> Sample:
             install()
@@ -182,10 +191,14 @@ class Agent:
             return sample
 
         parts.journal.keep(parts.loop.between(swap))
+        if before is not None:
+            before.interpreter.close()
         self._publish_info()
 
     def publish_reported(self, reported: Reported) -> None:
         """Tell the host; offline it hears the newest state at the next connection."""
+        self._told_runs_on = self._runs_on()
+        reported = replace(reported, runs_on=self._told_runs_on)
         message = self._message(Up.REPORTED, codec.pack_one(reported), retain=True)
         self._parts.transport.publish(message)
 
@@ -301,7 +314,9 @@ class Agent:
 
     def _publish_info(self) -> None:
         parts = self._parts
-        info = describe(parts.identity, parts.equipment, slot_infos(parts.slots.state))
+        model = parts.loop.model
+        accelerator = parts.edgetpu.info(None if model is None else model.interpreter)
+        info = describe(parts.identity, parts.equipment, slot_infos(parts.slots.state), accelerator)
         parts.transport.publish(self._message(Up.INFO, codec.pack_one(info), retain=True))
 
     def _message(self, channel: Channel, payload: bytes, *, retain: bool) -> Message:
@@ -318,6 +333,20 @@ class Agent:
         if (recorder.problem is None) != (self._meter_problem is None):
             self.emit("meter", recorder.problem or "works again", {"meter": recorder.info.name})
         self._meter_problem = recorder.problem
+
+    def _hear_accelerator(self) -> None:
+        news = self._parts.news
+        if news.empty() and self._runs_on() == self._told_runs_on:
+            return
+        while not news.empty():
+            said = news.get()
+            self.emit("accelerator", said.message, {"processor": said.processor})
+        self._publish_info()
+        self.publish_reported(self._updates.reported)
+
+    def _runs_on(self) -> str:
+        model = self._parts.loop.model
+        return "" if model is None else model.interpreter.processor
 
     def _drain(self) -> None:
         while not self._inbox.empty():

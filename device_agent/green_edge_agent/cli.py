@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from green_edge_agent import doctor, render
+from green_edge_agent.check import Check
 from green_edge_agent.config import DEFAULT_PATH, AgentConfig, EnergyConfig, load
 from green_edge_agent.install.slots import read_state
 from green_edge_agent.install.state import Quarantined, slot_infos
@@ -31,7 +32,7 @@ _INTERRUPTED = 130
 class ChecksDocument:
     """What `doctor --json` prints."""
 
-    checks: tuple[doctor.Check, ...]
+    checks: tuple[Check, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from green_edge_agent.install.slots import Slots
 from green_edge_agent.journal import LONGEST_WINDOW_S, Journal
 from green_edge_agent.meters.choose import Choice, choose
 from green_edge_agent.meters.sysroot import sysroot
+from green_edge_agent.runtime.edgetpu.accelerate import EdgeTpu
+from green_edge_agent.runtime.edgetpu.guarded import News
 from green_edge_agent.spool import Spool
 from green_edge_agent.statedir import claimed
 from green_edge_agent.transport.contract import Message, Transport
@@ -131,13 +133,17 @@ def _parts(base: _Base, recorder: EnergyRecorder | None, choice: Choice, root: P
             {"file": base.spool.damaged.name},
         )
     used = () if recorder is None else (recorder.info,)
+    news: queue.SimpleQueue[News] = queue.SimpleQueue()
+    edgetpu = EdgeTpu(config.runtime, root, clock, news.put)
     return Parts(
         address=config.address,
         identity=base.identity,
         clock=clock,
         spool=base.spool,
         slots=slots,
-        bench=Bench(slots, keys.verify, threads=config.runtime.threads),
+        bench=Bench(slots, keys.verify, threads=config.runtime.threads, accelerator=edgetpu),
+        edgetpu=edgetpu,
+        news=news,
         orders=Orders(slots, keys.verify, config.device_id),
         transport=base.transport,
         windows=windows,

@@ -42,9 +42,20 @@ class TrustConfig:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeConfig:
-    """How the model runs."""
+    """How the model runs.
+
+    Attributes:
+        accelerator: `auto` uses an Edge TPU where one works, `edgetpu` never runs a model for it on
+            the CPU, `none` leaves it alone.
+        delegate: libedgetpu, by soname or as a file.
+        timeout_s: longest time that an inference on the accelerator may take; loading may take
+            four times as long.
+    """
 
     threads: int = 1
+    accelerator: Literal["auto", "edgetpu", "none"] = "auto"
+    delegate: str = "libedgetpu.so.1"
+    timeout_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +186,7 @@ def check(config: AgentConfig) -> None:
     config.trusted_keys()
     telemetry = config.telemetry
     _between(config.runtime.threads, 1, 64, "runtime.threads")
+    _between(config.runtime.timeout_s, 0.1, 600, "runtime.timeout_s")
     _between(config.input.rate_hz, 0, 100_000, "input.rate_hz")
     _between(telemetry.window_s, 0.1, 3600, "telemetry.window_s")
     _between(telemetry.spool_period_s, 0.05, telemetry.window_s, "telemetry.spool_period_s")
@@ -197,7 +209,12 @@ def _anchored(config: AgentConfig, folder: Path) -> AgentConfig:
         broker = replace(broker, password_file=folder / broker.password_file)
     if source.path is not None:
         source = replace(source, path=folder / source.path)
-    return replace(config, broker=broker, input=source, state_dir=folder / config.state_dir)
+    runtime = config.runtime
+    if "/" in runtime.delegate:
+        runtime = replace(runtime, delegate=str(folder / runtime.delegate))
+    return replace(
+        config, broker=broker, input=source, runtime=runtime, state_dir=folder / config.state_dir
+    )
 
 
 def _exposure(config: AgentConfig, path: Path) -> list[str]:

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from green_edge_agent.config import AgentConfig
+from green_edge_agent.check import Check
+from green_edge_agent.config import AgentConfig, RuntimeConfig
+from green_edge_agent.edgetpu_checks import Asked, edgetpu_checks
 from green_edge_agent.meters.board import read_board
 from green_edge_agent.meters.choose import DEFAULT_PREFERENCE, Choice, choose
 from green_edge_agent.meters.sysroot import ENVIRONMENT_KEY
@@ -20,31 +21,12 @@ from green_edge_wire.clock import Clock, SystemClock
 from green_edge_wire.errors import ConfigError, GreenEdgeError, ModelError, TransportError
 from green_edge_wire.units import MIB_BYTES
 
-Verdict = Literal["ok", "warn", "fail"]
-
 # 2025-01-01 UTC, before this program was written: an earlier clock was never set.
 _SET_CLOCK_UNIX_MS = 1_735_689_600_000
 # Two slots, one download and the spool of a small model fit into less.
 _ENOUGH_DISK_BYTES = 256 * MIB_BYTES
 # tflite-runtime 2.14.0 has wheels up to Python 3.11.
 _LAST_PYTHON_32_BIT = (3, 11)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check.
-
-    Attributes:
-        name: of what was checked.
-        ok: `warn` for what works with a loss, `fail` for what does not work.
-        found: what is there.
-        remedy: what to do; None when nothing needs to be done.
-    """
-
-    name: str
-    ok: Verdict
-    found: str
-    remedy: str | None = None
 
 
 def _installed_runtime() -> str:
@@ -58,6 +40,19 @@ def _installed_runtime() -> str:
     return runtime_name()
 
 
+def _delegate_version(delegate: str, bus: str) -> str:
+    # As above: only a device with a runtime gets here.
+    from green_edge_agent.runtime.edgetpu.process import EdgeTpuProcess, Load  # noqa: PLC0415
+
+    process = EdgeTpuProcess(Load(b"", delegate, bus)).start(SystemClock())
+    process.close()
+    return process.loaded.library
+
+
+def _may_use(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.W_OK)
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the checks ask of the machine besides its file tree.
@@ -68,6 +63,8 @@ class Surroundings:
         machine: architecture of the kernel.
         bits: of this program.
         python: major and minor version.
+        delegate: see `edgetpu_checks.Asked`.
+        may_use: likewise.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -76,6 +73,8 @@ class Surroundings:
     machine: str = field(default_factory=platform.machine)
     bits: int = struct.calcsize("P") * 8
     python: tuple[int, int] = sys.version_info[:2]
+    delegate: Callable[[str, str], str] = _delegate_version
+    may_use: Callable[[Path], bool] = _may_use
 
 
 def checks(
@@ -95,6 +94,7 @@ def checks(
         _runtime(around),
         _clock(around.clock),
         *_meters(config, root, around.clock),
+        *edgetpu_checks(_asked(config, root, around)),
     ]
     if root != Path("/"):
         found.append(Check("sysroot", "warn", f"{root}", f"unset {ENVIRONMENT_KEY} on a board"))
@@ -139,6 +139,21 @@ def _runtime(around: Surroundings) -> Check:
         return Check("runtime", "ok", around.runtime())
     except ModelError as error:
         return Check("runtime", "fail", error.message, error.hint)
+
+
+def _asked(config: AgentConfig | None, root: Path, around: Surroundings) -> Asked:
+    try:
+        runtime = around.runtime()
+    except ModelError:
+        runtime = None
+    return Asked(
+        root,
+        RuntimeConfig() if config is None else config.runtime,
+        None if config is None else config.state_dir,
+        runtime,
+        around.delegate,
+        around.may_use,
+    )
 
 
 def _clock(clock: Clock) -> Check:

@@ -8,7 +8,7 @@ from pathlib import Path
 from green_edge_agent.meters.board import arch, os_release, read_board
 from green_edge_agent.runtime.interpreter import runtime_name
 from green_edge_wire import __version__, codec
-from green_edge_wire.device import DeviceInfo, MeterInfo, SlotInfo, Status
+from green_edge_wire.device import AcceleratorInfo, DeviceInfo, MeterInfo, SlotInfo, Status
 from green_edge_wire.errors import ModelError
 
 
@@ -34,7 +34,12 @@ class Equipment:
     keys: tuple[str, ...]
 
 
-def describe(identity: Identity, found: Equipment, slots: Sequence[SlotInfo]) -> DeviceInfo:
+def describe(
+    identity: Identity,
+    found: Equipment,
+    slots: Sequence[SlotInfo],
+    accelerator: AcceleratorInfo | None = None,
+) -> DeviceInfo:
     """Description of this device as of now."""
     board = read_board(found.root)
     return DeviceInfo(
@@ -51,6 +56,7 @@ def describe(identity: Identity, found: Equipment, slots: Sequence[SlotInfo]) ->
         meters=found.meters,
         slots=tuple(slots),
         keys=found.keys,
+        accelerator=accelerator,
     )
 
 

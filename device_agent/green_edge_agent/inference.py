@@ -1,8 +1,9 @@
 """The inference loop: one thread that takes inputs, runs the model and counts.
 
-Latency is measured around the runtime's `invoke` alone; reading, pre- and post-processing are
-outside of it. Other threads change the model only by `between`, which runs their action in this
-thread between two inferences, so neither waits longer than one inference for the other.
+Latency is measured around the runtime's `invoke` alone, in the process that calls it; reading, pre-
+and post-processing are outside of it. Other threads change the model only by `between`, which runs
+their action in this thread between two inferences, so neither waits longer than one inference for
+the other.
 """
 
 import logging
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 from green_edge_agent.inputs.contract import Request, Source
 from green_edge_agent.install.state import Artefact
-from green_edge_agent.runtime.interpreter import Interpreter
+from green_edge_agent.runtime.contract import Runner
 from green_edge_agent.runtime.processing import Answer, finish, prepare_all
 from green_edge_agent.windows import Windows
 from green_edge_wire.clock import Clock
@@ -36,7 +37,7 @@ class LoadedModel:
     """A model that is ready to run, with what belongs to it."""
 
     artefact: Artefact
-    interpreter: Interpreter
+    interpreter: Runner
     pipeline: Pipeline
     labels: tuple[str, ...]
 
@@ -160,12 +161,10 @@ class InferenceLoop:
         specs = model.interpreter.inputs
         pipeline = Pipeline() if request.prepared else model.pipeline
         tensors = prepare_all(pipeline, request.raws(specs), specs)
-        start_ns = self._clock.monotonic_ns()
-        outputs = model.interpreter.invoke(tensors)
-        latency_ns = self._clock.monotonic_ns() - start_ns
-        self._windows.record(latency_ns)
-        answer = finish(model.pipeline, outputs, model.interpreter.outputs, model.labels)
-        return _result(request.id, model.artefact, latency_ns, answer)
+        timed = model.interpreter.timed(tensors, self._clock)
+        self._windows.record(timed.latency_ns, timed.processor)
+        answer = finish(model.pipeline, timed.outputs, model.interpreter.outputs, model.labels)
+        return _result(request.id, model.artefact, timed.latency_ns, answer)
 
     def _failed(self, request: Request, reason: str) -> None:
         self._windows.fail()

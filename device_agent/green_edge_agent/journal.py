@@ -80,6 +80,9 @@ class Journal:
 
     def tick(self) -> None:
         """Close the window when it is over, else commit it as it stands when that is due."""
+        cut = self._windows.take_cut()
+        if cut:
+            self.keep(*cut)
         if self.due_in_ns() > 0:
             return
         self._tried_ns = self._clock.monotonic_ns()
@@ -91,9 +94,9 @@ class Journal:
         else:
             self.checkpoint()
 
-    def keep(self, sample: Sample) -> None:
-        """Commit a closed window, or let it wait until the disk takes it."""
-        self._waiting.append(sample)
+    def keep(self, *samples: Sample) -> None:
+        """Commit closed windows, or let them wait until the disk takes them."""
+        self._waiting.extend((*self._windows.take_cut(), *samples))
         self._flush()
 
     def checkpoint(self) -> None:

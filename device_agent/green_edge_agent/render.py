@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from green_edge_agent.doctor import Check
+from green_edge_agent.check import Check
 from green_edge_agent.meters.report import MeterReport, MeterRow
 from green_edge_wire import codec
 from green_edge_wire.device import InferResult, SlotInfo

@@ -1,7 +1,8 @@
 """Reporting windows: what happened between two reports, as one record of telemetry.
 
 Windows follow each other without a hole on the monotonic clock, so neither an inference nor a
-microjoule falls between them. A window belongs to one artefact; a swap of models ends it early.
+microjoule falls between them. A window belongs to one artefact on one processor; a
+change of either ends it early.
 """
 
 import statistics
@@ -11,8 +12,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from green_edge_agent.install.state import NO_ARTEFACT, Artefact
+from green_edge_agent.runtime.contract import Processor
 from green_edge_wire.clock import Clock
-from green_edge_wire.latency import LatencyBuilder, LatencyHistogram
+from green_edge_wire.latency import LatencyBuilder
 from green_edge_wire.telemetry import EnergyReading, Sample
 from green_edge_wire.units import NS_PER_S, uj_from_uw_ns, uw_from_uj_ns
 
@@ -58,7 +60,10 @@ class Windows:
         self._energy = energy
         self._idle_uw = idle_uw
         self._learned_uw: deque[int] = deque(maxlen=_IDLE_WINDOWS)
-        self._lock = threading.Lock()
+        # Both threads may end a window.
+        self._lock = threading.RLock()
+        self._processor: Processor | None = None
+        self._cut: list[Sample] = []
         self._builder = LatencyBuilder()
         self._errors = 0
         self._artefact = NO_ARTEFACT
@@ -66,9 +71,12 @@ class Windows:
         self._inferences: dict[str, int] = {}
         self._cumulative_uj: dict[tuple[str, str], int] = {}
 
-    def record(self, latency_ns: int) -> None:
-        """Count an inference that ended now."""
+    def record(self, latency_ns: int, processor: Processor = "cpu") -> None:
+        """Count an inference that ended now; one on another processor begins another window."""
         with self._lock:
+            if self._processor not in (None, processor):
+                self._cut.append(self.take())
+            self._processor = processor
             self._builder.add(latency_ns)
 
     def fail(self) -> None:
@@ -83,28 +91,33 @@ class Windows:
     def peek(self) -> Sample:
         """The open window as if it ended now; nothing changes."""
         with self._lock:
-            latency, errors = self._builder.histogram(), self._errors
-        return self._sample(latency, errors, self._clock.monotonic_ns())
+            return self._sample(self._clock.monotonic_ns())
 
     def take(self) -> Sample:
         """End the open window and begin the next one at the same moment; the caller commits it."""
-        now_ns = self._clock.monotonic_ns()
         with self._lock:
-            latency, errors = self._builder.histogram(), self._errors
-            self._builder, self._errors = LatencyBuilder(), 0
-        sample = self._sample(latency, errors, now_ns)
-        self._start_mono_ns = now_ns
-        self._inferences[sample.artifact_sha256] = sample.cumulative_inferences
-        for reading in sample.energy:
-            self._cumulative_uj[reading.meter, sample.artifact_sha256] = reading.cumulative_uj
-        self._learn_idle(sample)
-        return sample
+            now_ns = self._clock.monotonic_ns()
+            sample = self._sample(now_ns)
+            self._builder, self._errors, self._processor = LatencyBuilder(), 0, None
+            self._start_mono_ns = now_ns
+            self._inferences[sample.artifact_sha256] = sample.cumulative_inferences
+            for reading in sample.energy:
+                self._cumulative_uj[reading.meter, sample.artifact_sha256] = reading.cumulative_uj
+            self._learn_idle(sample)
+            return sample
+
+    def take_cut(self) -> list[Sample]:
+        """Windows that a change of processor has ended, oldest first; the caller commits them."""
+        with self._lock:
+            cut, self._cut = self._cut, []
+            return cut
 
     def use(self, artefact: Artefact) -> None:
         """Say what runs from now on; to be called directly after `take`."""
         self._artefact = artefact
 
-    def _sample(self, latency: LatencyHistogram, errors: int, end_mono_ns: int) -> Sample:
+    def _sample(self, end_mono_ns: int) -> Sample:
+        latency = self._builder.histogram()
         start_mono_ns, artefact = self._start_mono_ns, self._artefact
         digest = artefact.sha256
         return Sample(
@@ -118,9 +131,10 @@ class Windows:
             model=artefact.model,
             model_version=artefact.model_version,
             latency=latency,
-            errors=errors,
+            errors=self._errors,
             energy=self._readings(digest, start_mono_ns, end_mono_ns),
             cumulative_inferences=self._inferences.get(digest, 0) + latency.count,
+            processor=self._processor if self._processor != "cpu" else None,
         )
 
     def _readings(

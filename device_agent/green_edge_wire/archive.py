@@ -27,6 +27,7 @@ from typing import NamedTuple
 from green_edge_wire import codec
 from green_edge_wire.errors import ArtifactError, DecodeError, IntegrityError
 from green_edge_wire.manifest import (
+    EDGETPU_MEMBER,
     LABELS_MEMBER,
     MANIFEST_MEMBER,
     MODEL_MEMBER,
@@ -53,7 +54,7 @@ MAX_MANIFEST_BYTES = 256 * KIB_BYTES
 MAX_SIGNATURE_BYTES = KIB_BYTES
 MAX_ARCHIVE_BYTES = (1 << 32) - 2  # 0xFFFFFFFF in a ZIP field announces ZIP64
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*(?:/[a-z0-9][a-z0-9.-]*)*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*")
 
 # APPNOTE.TXT 6.3.10 section 4.3; all little-endian.
 _LOCAL = struct.Struct("<4s5H3I2H")
@@ -82,8 +83,8 @@ def canonical(members: Sequence[tuple[str, bytes]]) -> bytes:
     """Write the one archive of these members (name, content), in this order.
 
     Raises:
-        ArtifactError: too many or too big, or a name that is not lower-case letters, digits, `.`
-            and `-` with `/` between, or a name twice.
+        ArtifactError: too many or too big, or a name that is not lower-case letters, digits, `.`,
+            `_` and `-` with `/` between, or a name twice.
     """
     _check_names([name for name, _ in members])
     body: list[bytes] = []
@@ -155,8 +156,12 @@ class Bundle:
         return self._data[place.start : place.start + place.length_bytes]
 
     def model(self) -> bytes:
-        """The `.tflite` file."""
+        """The `.tflite` file, for the CPU."""
         return self.read(MODEL_MEMBER)
+
+    def edgetpu_model(self) -> bytes | None:
+        """The same model as the Edge TPU compiler made it; None when the bundle has none."""
+        return self.read(EDGETPU_MEMBER) if EDGETPU_MEMBER in self._places else None
 
     def pipeline(self) -> Pipeline:
         """Pre- and post-processing.
@@ -312,16 +317,21 @@ def layout(manifest: Manifest) -> list[tuple[Role, str]]:
     """Role and name of the members that a bundle of this manifest must have, in order."""
     return layout_of(
         labelled=manifest.member("labels") is not None,
+        edgetpu=manifest.member("edgetpu-model") is not None,
         inputs=len(manifest.inputs),
         outputs=len(manifest.outputs),
     )
 
 
-def layout_of(*, labelled: bool, inputs: int, outputs: int) -> list[tuple[Role, str]]:
+def layout_of(
+    *, labelled: bool, inputs: int, outputs: int, edgetpu: bool = False
+) -> list[tuple[Role, str]]:
     """Role and name of the members after the signature for a model with so many tensors."""
+    compiled: list[tuple[Role, str]] = [("edgetpu-model", EDGETPU_MEMBER)] if edgetpu else []
     labels: list[tuple[Role, str]] = [("labels", LABELS_MEMBER)] if labelled else []
     return [
         ("model", MODEL_MEMBER),
+        *compiled,
         *labels,
         ("pipeline", PIPELINE_MEMBER),
         *(("golden-input", f"golden/input-{i}.npy") for i in range(inputs)),

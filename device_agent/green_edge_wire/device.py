@@ -38,6 +38,19 @@ class MeterInfo:
     refusal: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AcceleratorInfo:
+    """A processor beside the CPU.
+
+    Attributes:
+        name: such as `edgetpu:usb:2-1`.
+        refusal: why the installed model does not run on it; absent when it does.
+    """
+
+    name: str
+    refusal: str | None = None
+
+
 SlotState = Literal["empty", "staged", "active", "previous", "bad"]
 
 
@@ -61,6 +74,7 @@ class DeviceInfo:
         arch: as uname gives it.
         runtime: name and version of the inference runtime, such as `ai-edge-litert 2.3.0`.
         keys: ids of the signing keys that the device trusts.
+        accelerator: what was found; absent when there is none.
     """
 
     device_id: str
@@ -76,6 +90,7 @@ class DeviceInfo:
     meters: tuple[MeterInfo, ...] = ()
     slots: tuple[SlotInfo, ...] = ()
     keys: tuple[str, ...] = ()
+    accelerator: AcceleratorInfo | None = None
     schema: int = SCHEMA
 
 
@@ -91,6 +106,8 @@ class Reported:
 
     Attributes:
         retrying: the device will try again by itself while the order stands; with `failed` only.
+        runs_on: what the active model runs on, `cpu` or `edgetpu`; `none` where it may run
+            on the Edge TPU alone and that does not work; empty without an active model.
     """
 
     device_id: str
@@ -104,6 +121,7 @@ class Reported:
     counter: int = 0
     slots: tuple[SlotInfo, ...] = ()
     retrying: bool = False
+    runs_on: str = ""
     schema: int = SCHEMA
 
 

@@ -14,12 +14,15 @@ SCHEMA = 1
 MANIFEST_MEMBER = "manifest.json"
 SIGNATURE_MEMBER = "manifest.sig"
 MODEL_MEMBER = "model.tflite"
+EDGETPU_MEMBER = "model_edgetpu.tflite"
 LABELS_MEMBER = "labels.txt"
 PIPELINE_MEMBER = "pipeline.json"
 RECORD_MEMBER = "build-record.json"
 
 Dtype = Literal["float32", "int8", "uint8", "int16", "int32", "int64", "bool"]
-Role = Literal["model", "labels", "pipeline", "golden-input", "golden-output", "record"]
+Role = Literal[
+    "model", "edgetpu-model", "labels", "pipeline", "golden-input", "golden-output", "record"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ class Sample:
         cumulative_inferences: since the artefact became active in this boot, this window included.
         cut: the agent ended uncleanly in this window; what followed its last commit is lost.
         first_kept_seq: lowest seq of this boot that the spool still holds, set when sending.
+        processor: what ran all inferences of the window, such as `edgetpu`; absent for the CPU.
     """
 
     device_id: str
@@ -116,6 +117,7 @@ class Sample:
     cumulative_inferences: int = 0
     cut: bool = False
     first_kept_seq: int = 1
+    processor: str | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -127,7 +129,7 @@ class Sample:
 
 EventKind = Literal[
     "boot", "unclean-end", "install", "refused", "rollback", "meter", "clock", "spool", "command",
-    "error",
+    "accelerator", "error",
 ]  # fmt: skip
 
 

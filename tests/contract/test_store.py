@@ -213,13 +213,14 @@ def test_a_device_with_unread_records_says_so(store: Store) -> None:
 def test_a_device_appears_with_what_it_said_of_itself(store: Store) -> None:
     store.put_status("home", status(), NOW_UNIX_MS)
     store.put_info("home", info(), NOW_UNIX_MS + 1)
-    store.put_reported("home", reported("failed", reason="disk full"), NOW_UNIX_MS + 2)
+    failed = replace(reported("failed", reason="disk full"), runs_on="cpu")
+    store.put_reported("home", failed, NOW_UNIX_MS + 2)
     (row,) = store.devices()
     assert (row.device_id, row.site, row.online) == ("pi-kitchen", "home", True)
     assert row.last_seen_unix_ms == NOW_UNIX_MS + 2
     assert row.board.startswith("Raspberry Pi 4")
     assert row.runtime == "ai-edge-litert 2.3.0"
-    assert (row.state, row.reason) == ("failed", "disk full")
+    assert (row.state, row.reason, row.runs_on) == ("failed", "disk full", "cpu")
     assert row.reported_sha256 == row.desired_sha256 == ARTEFACT_A
     assert [meter.name for meter in row.meters] == ["hwmon:ina226", "rapl"]
     assert row.slots[0].state == "active"

@@ -145,23 +145,23 @@ def test_a_keras_build_tries_both_quantizers_and_repeats_itself_byte_for_byte(
             assert path.read_bytes() == twin.read_bytes(), path.name
 
 
-def test_a_crash_of_the_converter_is_one_clear_error_and_nothing_is_written(
+def test_a_loop_in_a_saved_model_is_one_clear_error_and_nothing_is_written(
     models: Path, tmp_path: Path
 ) -> None:
     np.savez(tmp_path / "steps.npz", x=np.zeros((20, 8, 4), np.float32))
     options = BuildOptions(
-        model=models / "lstm.keras",
-        name="lstm",
+        model=models / "while",
+        name="while",
         targets=("host",),
         out=tmp_path / "out",
         calibration=str(tmp_path / "steps.npz"),
         timeout_s=120,
     )
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(
+        ModelError, match=r"while: the converter failed .* in step 'float'"
+    ) as caught:
         build(options, test_signer())
-    assert "lstm.keras: no int8 model could be made: int8-tf-minmax: " in caught.value.message
-    assert "crashed (SIGSEGV) in step 'int8' / int8-aeq-minmax: " in caught.value.message
-    assert "unroll=True" in (caught.value.hint or "")
+    assert "give the .keras file" in (caught.value.hint or "")
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -179,6 +179,7 @@ def test_a_signal_in_the_midst_of_a_conversion_leaves_nothing(
         os.killpg(build.pid, number)
         assert build.wait(timeout=20) == 130
     assert (tmp_path / "talk").read_text().splitlines()[-1] == "error: interrupted"
-    assert not Path("/proc", str(child)).exists()
+    # One that was only just started is not known yet and ends when its input does.
+    wait_until(lambda: not Path("/proc", str(child)).exists())
     assert list((tmp_path / "out").iterdir()) == []
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -68,6 +68,7 @@ def test_labels_guard_and_device_take_the_output_that_the_author_put_first(
     report = made(place.options(pipeline=Pipeline(post=(TopK(1),))))
     assert report.float_model.quality.value == 1.0
     assert report.guard.verdict == "pass"
+    assert any("only the first output was judged by the labels" in note for note in report.notes)
     data = (place.folder / "out" / report.targets[0].bundle).read_bytes()
     bundle = open_bundle(data, trusting([test_signer().public]))
     assert [spec.shape for spec in bundle.manifest.outputs] == [(1, 3), (1, 5)]

@@ -144,8 +144,8 @@ def test_the_demo_leaves_no_process_behind(desk: Desk) -> None:
     assert found.stdout == ""
 
 
-ALONE = ["init", "build", "inspect", "bench", "keys new", "keys list", "keys export", "verify",
-         "doctor"]  # fmt: skip
+ALONE = ["init", "build", "inspect", "check", "compare", "bench", "keys new", "keys list",
+         "keys export", "verify", "doctor"]  # fmt: skip
 WITH_FLEET = ["push", "devices", "tell", "watch", "report", "rollback"]
 
 

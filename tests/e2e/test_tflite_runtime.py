@@ -34,6 +34,7 @@ from support.artefacts import ArtefactServer
 from support.brokers import running_broker, wait_until
 from support.bundles import RECORD
 from support.bundles import test_signer as signer
+from support.edgetpu_device import compiled_delegate, tiny_edgetpu_dense
 from support.second_runtime import RUNTIME, SecondRuntime, second_runtime
 from support.tiny_models import tiny_float_conv, tiny_int8_dense
 
@@ -53,6 +54,36 @@ for path in sys.argv[2:]:
     with open(path, "rb") as file:
         bundle = open_bundle(file.read(), trusted.verify)
     found[path] = golden.self_test(interpreter.load(bundle.model()), bundle).worst_steps
+print(json.dumps(found))
+"""
+
+EDGE_TPU = """\
+import json, sys
+from pathlib import Path
+import numpy as np
+from green_edge_agent.runtime.edgetpu.process import EdgeTpuProcess, Load
+from green_edge_wire.clock import SystemClock
+from green_edge_wire.errors import DeviceError
+
+library, model, word, *ways = sys.argv[1:]
+x = np.array([[3, -50, 100, 7]], np.int8)
+found = {}
+for way in ways:
+    word_now = Path(word)
+    word_now.write_text("fine" if way.endswith("invoke") else way)
+    load = Load(Path(model).read_bytes(), library, "usb", load_s=20.0, invoke_s=0.5)
+    try:
+        process = EdgeTpuProcess(load).start(SystemClock())
+    except DeviceError as error:
+        found[way] = str(error)
+        continue
+    word_now.write_text(way)
+    try:
+        (y,) = process.timed([x], SystemClock()).outputs
+        found[way] = [process.loaded.runtime, y.tolist()]
+    except DeviceError as error:
+        found[way] = str(error)
+    process.close()
 print(json.dumps(found))
 """
 
@@ -218,6 +249,25 @@ def test_the_self_test_passes_on_what_ai_edge_litert_recorded(
     assert found["runtime"] == RUNTIME
     tolerance = open_bundle(bundle, trusting([signer().public])).manifest.golden_tolerance
     assert found[str(file)] <= tolerance <= 2
+
+
+def test_the_edge_tpu_delegate_runs_fails_and_hangs_in_a_process_of_its_own(
+    other: SecondRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, model, word = compiled_delegate(tmp_path), tmp_path / "m.tflite", tmp_path / "word"
+    model.write_bytes(tiny_edgetpu_dense(seed=1))
+    monkeypatch.setenv("GREEN_EDGE_TEST_DELEGATE", str(word))
+    ways = ("fine", "refuse", "crash-prepare", "crash-invoke", "hang-invoke", "fail-invoke")
+    done = other.run("-c", EDGE_TPU, str(library), str(model), str(word), *ways)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    (y,) = interpreter.load(tiny_int8_dense(seed=1)).invoke([np.array([[3, -50, 100, 7]], np.int8)])
+    assert found["fine"] == [RUNTIME, y.tolist()]
+    assert "no Edge TPU answers" in found["refuse"]
+    assert "SIGSEGV while the delegate and the model were loaded" in found["crash-prepare"]
+    assert "SIGSEGV while an inference ran" in found["crash-invoke"]
+    assert "no answer in 0.5 s" in found["hang-invoke"]
+    assert "USB transfer error" in found["fail-invoke"]
 
 
 def test_the_public_reference_models_agree_within_their_recorded_tolerance(

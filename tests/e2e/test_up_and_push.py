@@ -321,5 +321,7 @@ def test_devices_prints_a_table_for_people(tmp_path: Path) -> None:
         with ScriptedDevice(up.agent_toml("pi"), installs("pi")):
             wait_online(up)
             table = up.home.run("devices").stdout.splitlines()
-        assert table[0].split() == ["device", "seen", "model", "update", "board", "runtime"]
+        assert table[0].split() == [
+            *("device", "seen", "model", "on", "update", "board", "runtime")
+        ]
         assert table[2].split()[:3] == ["pi", "online", "none"]

@@ -10,7 +10,7 @@ from support.bundles import test_signer, tiny_bundle
 TRUST = trusting([test_signer().public])
 BUNDLE = tiny_bundle()
 
-names = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,9}(/[a-z0-9][a-z0-9.-]{0,9}){0,2}", fullmatch=True)
+names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,9}(/[a-z0-9][a-z0-9._-]{0,9}){0,2}", fullmatch=True)
 edits = st.lists(
     st.tuples(st.integers(0, len(BUNDLE) - 1), st.integers(0, 255)), min_size=1, max_size=6
 )

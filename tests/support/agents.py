@@ -25,6 +25,8 @@ state_dir = "{state_dir}"
 url = "{url}"
 [trust]
 keys = [{keys}]
+[runtime]
+{runtime}
 [input]
 {input}
 [telemetry]
@@ -44,6 +46,7 @@ class AgentProcess:
     device_id: str = "pi-test"
     keys: tuple[str, ...] = ()
     input: str = 'kind = "none"'
+    runtime: str = ""
     window_s: float = 0.5
     period_s: float = 0.2
     process: "subprocess.Popen[bytes] | None" = None
@@ -57,6 +60,12 @@ class AgentProcess:
         return self.folder / "agent.toml"
 
     @property
+    def children(self) -> list[int]:
+        """Processes that the agent started."""
+        assert self.process is not None
+        return children_of(self.process.pid)
+
+    @property
     def log(self) -> str:
         return (self.folder / "agent.log").read_text(encoding="utf-8")
 
@@ -68,6 +77,7 @@ class AgentProcess:
             url=self.url,
             keys=", ".join(f'"{key}"' for key in self.keys),
             input=self.input,
+            runtime=self.runtime,
             window_s=self.window_s,
             period_s=self.period_s,
         )
@@ -90,6 +100,12 @@ class AgentProcess:
         code = self.process.wait(timeout=20)
         self.process = None
         return code
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes that any thread of a process started, and that it has not reaped."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in threads for child in (task / "children").read_text().split()]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from green_edge_agent.config import (
     BrokerConfig,
     EnergyConfig,
     InputConfig,
+    RuntimeConfig,
     TelemetryConfig,
     TrustConfig,
 )
@@ -41,6 +42,7 @@ class MemoryDevice:
     broker: MemoryBroker = field(default_factory=MemoryBroker)
     clock: ManualClock = field(default_factory=lambda: ManualClock(unix_ms=1_780_000_000_000))
     input: InputConfig = field(default_factory=InputConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     energy: EnergyConfig = field(default_factory=lambda: EnergyConfig(prefer=("modelled",)))
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     answers: list[InferResult] = field(default_factory=list)
@@ -56,6 +58,7 @@ class MemoryDevice:
             broker=BrokerConfig("mqtt://127.0.0.1:1"),
             trust=TrustConfig((self.trusted.public.text,)),
             input=self.input,
+            runtime=self.runtime,
             telemetry=self.telemetry,
             energy=self.energy,
         )

@@ -8,7 +8,8 @@
     two.keras   inputs `a` (4) and `b` (3) -> 2 values
     heads.keras inputs `z` (4) and `a` (3) -> 3 classes, then 5 values: the converter swaps them
     open.keras  an input of open height and width
-    lstm.keras  a recurrent layer, which crashes the TF converter's int8 mode
+    lstm.keras  a recurrent layer
+    while/      the same as a SavedModel, whose loop the TF converter refuses
 """
 
 import importlib
@@ -18,17 +19,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("tiny.keras", "legacy.h5", "exported", "two.keras", "open.keras", "lstm.keras")
 
 
-def make_models(folder: Path) -> Path:
-    """Write the models from a child process; returns the folder."""
+def make_models(folder: Path, module: str = "support.tiny_keras") -> Path:
+    """Write the models of a module from a child process; returns the folder."""
     from green_edge.convert.worker import child_environment  # noqa: PLC0415 - not in the child
 
     paths = [ROOT / "toolchain", ROOT / "device_agent", ROOT / "tests"]
     environment = child_environment({"PYTHONPATH": ":".join(map(str, paths)), "PATH": ""})
     subprocess.run(
-        [sys.executable, "-m", "support.tiny_keras", str(folder)],
+        [sys.executable, "-m", module, str(folder)],
         env=environment,
         check=True,
         capture_output=True,
@@ -66,8 +66,10 @@ def main(folder: Path) -> None:
     keras.Model([z, a], heads).export(folder / "heads", verbose=False)
     wide = [keras.Input((None, None, 1)), layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()]
     keras.Sequential(wide).save(folder / "open.keras")
-    recurrent = [keras.Input((8, 4), name="steps"), layers.LSTM(4), layers.Dense(3)]
-    keras.Sequential(recurrent).save(folder / "lstm.keras")
+    recurrent = [layers.LSTM(4), layers.Dense(3)]
+    loop = keras.Sequential([keras.Input((8, 4), name="steps"), *recurrent])
+    loop.save(folder / "lstm.keras")
+    loop.export(folder / "while", verbose=False)
 
 
 def _as_keras_2_wrote_it(path: Path) -> None:

@@ -49,13 +49,19 @@ class ScriptedBench:
 
 @dataclass
 class RecordingDevice:
-    """A device that runs what it is given and remembers what it is told."""
+    """A device that runs what it is given and remembers what it is told.
+
+    `refuses` is what it raises instead.
+    """
 
     running_sha256: str = ""
+    refuses: DeviceError | None = None
     reports: list[Reported] = field(default_factory=list)
     events: list[tuple[EventKind, str, Facts]] = field(default_factory=list)
 
     def activate(self, model: LoadedModel, install: Callable[[], None]) -> None:
+        if self.refuses is not None:
+            raise self.refuses
         install()
         self.running_sha256 = model.artefact.sha256
 

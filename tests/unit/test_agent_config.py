@@ -42,6 +42,10 @@ def test_the_minimal_file_gets_the_documented_defaults(tmp_path: Path) -> None:
 def test_relative_paths_start_at_the_file_and_absolute_ones_stay(tmp_path: Path) -> None:
     config = loaded(tmp_path, MINIMAL + '[input]\nkind = "npz"\npath = "/data/x.npz"\n')
     assert config.input.path == Path("/data/x.npz")
+    # A name without a slash is for the dynamic linker to find.
+    assert config.runtime.delegate == "libedgetpu.so.1"
+    other = loaded(tmp_path, MINIMAL + '[runtime]\ndelegate = "lib/libedgetpu.so"\n')
+    assert other.runtime.delegate == str(tmp_path / "lib" / "libedgetpu.so")
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,8 @@ def test_relative_paths_start_at_the_file_and_absolute_ones_stay(tmp_path: Path)
         (MINIMAL + "[telemetry]\nwindow_s = 0\n", "telemetry.window_s: must be 0.1 to 3600, got 0"),
         (MINIMAL + "[telemetry]\nspool_period_s = 9.0\n", "telemetry.spool_period_s: must be"),
         (MINIMAL + "[runtime]\nthreads = 0\n", "runtime.threads: must be"),
+        (MINIMAL + "[runtime]\ntimeout_s = 0\n", "runtime.timeout_s: must be 0.1 to 600, got 0"),
+        (MINIMAL + "[runtime]\naccelerator = 'gpu'\n", "expected one of auto, edgetpu, none"),
         (MINIMAL + "[input]\nkind = 'npz'\n", "input.path: an input of kind 'npz' needs it"),
         (MINIMAL + "[input]\nkind = 'camera'\n", "input.kind: expected one of npz, images"),
         (MINIMAL + "[trust]\nkeys = ['abc']\n", "trust.keys[0]: not a public key"),

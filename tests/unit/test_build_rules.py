@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from green_edge.build import version
 from green_edge.build.charts import Estimate, chart
 from green_edge.build.folds import find_folds
-from green_edge.build.measure import Judged, choose
 from green_edge.build.outcome import check_guard, samples_needed
 from green_edge.build.plan import make_plan, summarize
 from green_edge.build.record import record_of
 from green_edge.build.report_html import render
 from green_edge.build.request import Request, options_of
-from green_edge.build.sets import pick, short
+from green_edge.build.sets import Sets, doubts, pick, short
 from green_edge.build.words import change, guard_sentence, latency, metric, points, size
-from green_edge.core.recipe import Quantizer
+from green_edge.cli.summaries import build_summary
+from green_edge.core.recipe import FineTune, Recipe, load_recipe
 from green_edge.core.report import (
     BuildReport,
     Candidate,
@@ -32,26 +32,9 @@ from green_edge.core.report import (
     TargetArtefact,
 )
 from green_edge.data.dataset import Dataset
-from green_edge.evaluate.quality import Scores
+from green_edge_wire import codec
 from green_edge_wire.errors import BudgetError, ConfigError, InconclusiveError
 from support.small_builds import workshop
-
-
-def judged(value: float, error: float = 0.1) -> Judged:
-    scores = np.zeros(100)
-    scores[: round(value * 100)] = 1.0
-    return Judged(Scores("accuracy", scores, binary=True), error)
-
-
-def test_the_better_candidate_is_the_one_of_higher_quality() -> None:
-    assert choose({"tf": judged(0.9), "aeq": judged(0.91)}, {"tf": 1, "aeq": 9}) == "aeq"
-
-
-def test_a_tie_goes_to_the_smaller_error_then_the_smaller_file_then_the_first() -> None:
-    sizes: dict[Quantizer, int] = {"tf": 10, "aeq": 9}
-    assert choose({"tf": judged(0.9, 0.1), "aeq": judged(0.9, 0.2)}, sizes) == "tf"
-    assert choose({"tf": judged(0.9), "aeq": judged(0.9)}, sizes) == "aeq"
-    assert choose({"tf": judged(0.9), "aeq": judged(0.9)}, {"tf": 9, "aeq": 9}) == "tf"
 
 
 def test_versions_grow_by_one_for_other_bytes_and_are_kept_by_name(tmp_path: Path) -> None:
@@ -120,6 +103,43 @@ def test_calibration_wins_over_train_and_a_given_evaluation_set_is_used_whole() 
     assert sets.notes[0] == "calibrated on 8 of 10 samples of c.npz"
 
 
+def test_the_calibration_set_is_drawn_evenly_from_its_classes_and_the_note_says_so() -> None:
+    rare = Dataset({"x": np.zeros((100, 1))}, y=np.repeat([0, 1, 2], [90, 7, 3]))
+    sets = pick(
+        lambda _: rare, calibration="c.npz", train=None, evaluation="e.npz", samples=12, seed=3
+    )
+    assert sets.calibration.classes is not None
+    assert np.bincount(sets.calibration.classes).tolist() == [5, 4, 3]
+    assert sets.notes[0] == ("calibrated on 12 of 100 samples of c.npz, balanced over 3 classes")
+
+
+def judged_sets(calibration: object, evaluation: object) -> Sets:
+    """Sets of one input."""
+    given, judged = (Dataset({"x": np.asarray(values)}) for values in (calibration, evaluation))
+    return Sets(given, judged, labelled=False, training="none", notes=())
+
+
+def test_an_input_that_never_changes_while_calibrating_is_doubted() -> None:
+    numbers = np.linspace(0, 1, 100, dtype=np.float32).reshape(20, 5)
+    assert doubts(judged_sets(numbers, numbers)) == ()
+    for same in (np.zeros((20, 5), np.float32), np.repeat(numbers[:1], 20, axis=0)):
+        (doubt,) = doubts(judged_sets(same, numbers))
+        assert doubt.startswith("warning: input 'x' is the same in all 20 calibration samples")
+    # One sample of many values is little, but it is no constant.
+    assert doubts(judged_sets(numbers[:1], numbers[:1])) == ()
+    assert len(doubts(judged_sets(np.zeros((1, 5), np.int32), np.ones((9, 5), np.int32)))) == 1
+
+
+def test_evaluation_samples_far_outside_of_the_calibration_are_doubted_but_not_outliers() -> None:
+    numbers = np.linspace(0, 1, 1000, dtype=np.float32).reshape(200, 5)
+    (doubt,) = doubts(judged_sets(numbers, numbers * 255))
+    assert "199 of 200 evaluation samples of input 'x' lie far outside of 0 to 1" in doubt
+    spiked = numbers.copy()
+    spiked[7, 2] = 400.0
+    assert doubts(judged_sets(numbers, spiked)) == ()
+    assert doubts(judged_sets(numbers, numbers * 1.5)) == ()
+
+
 def test_a_reference_is_shown_without_the_folders_of_this_machine() -> None:
     assert short("/home/me/data/train.npz") == "train.npz"
     assert short("data.sets:validation") == "data.sets:validation"
@@ -186,6 +206,18 @@ def test_the_command_line_wins_over_the_project_file(tmp_path: Path) -> None:
         4,
         "own.npz",
     )
+    assert found.recipe.calibration_samples == 200
+    few = options_of(Request(config=project, calibration_samples=20), tmp_path)
+    assert (few.recipe.name, few.recipe.calibration_samples) == ("auto", 20)
+    project.write_text('[model]\npath = "m.keras"\n[build]\ncalibration_samples = 30\n')
+    assert options_of(Request(), tmp_path).recipe.calibration_samples == 30
+    with pytest.raises(ConfigError, match="--calibration-samples: needs one sample"):
+        make_plan(
+            replace(
+                workshop(tmp_path / "w", samples=3).options(),
+                recipe=replace(found.recipe, calibration_samples=0),
+            )
+        )
     alone = options_of(Request(model=Path("other.h5")), tmp_path)
     assert (alone.name, alone.train, alone.out) == ("other", None, Path("build"))
     with pytest.raises(ConfigError, match="no model is named"):
@@ -221,6 +253,9 @@ def test_the_record_is_the_report_without_times_and_digests_of_what_holds_it() -
     assert record["chosen"]["size_bytes"] == 1800
     assert record["steps"][0]["step"] == "quantize"
     text = json.dumps(record)
+    recipe = Recipe("own", calibrations=("mse",), repair=("mixed",), fine_tune=FineTune(7))
+    kept = json.loads(record_of(report(recipe_used=recipe)))["recipe_used"]
+    assert codec.decode(Recipe, kept, strict=True) == recipe
     for word in ("wall_s", "latency_us", "targets", "cdcd"):
         assert word not in text
     assert record_of(report(wall_s=1.0)) == record_of(report())
@@ -232,8 +267,33 @@ def test_the_verdict_becomes_the_error_of_its_exit_code() -> None:
         check_guard(report(guard=guard("fail", 5.0, 6.0)))
     with pytest.raises(InconclusiveError, match="some 970 evaluation samples should do"):
         check_guard(report(guard=guard("inconclusive", 0.0, 3.1)))
-    with pytest.raises(InconclusiveError, match="give more evaluation samples"):
+    with pytest.raises(InconclusiveError) as caught:
         check_guard(report(guard=guard("inconclusive", 2.5, 3.1)))
+    assert caught.value.hint == (
+        "the files are written; give more evaluation samples, or allow more (--max-drop)"
+    )
+
+
+def test_to_accept_the_loss_is_no_advice_while_repairs_are_left() -> None:
+    undecided = report(guard=guard("inconclusive", 2.5, 3.1), recipe_used=Recipe())
+    with pytest.raises(InconclusiveError) as caught:
+        check_guard(undecided)
+    hint = str(caught.value.hint)
+    assert "percentile, mse, entropy, bias-correction" in hint
+    assert "were not tried, as so few samples cannot show that they help" in hint
+    assert "--max-drop" not in hint
+    plain = report(guard=guard("inconclusive", 2.5, 3.1), recipe_used=load_recipe("int8"))
+    with pytest.raises(InconclusiveError) as caught:
+        check_guard(plain)
+    assert str(caught.value.hint).endswith("the recipe int8 has no repairs: try --recipe auto")
+    skip = (Skip("fine-tune", "no --train is given"),)
+    climbed = (*report().steps, StepReport("fine-tune", 1, 1, 1, 1, 1, 1, skipped=skip))
+    for verdict, error in (("inconclusive", InconclusiveError), ("fail", BudgetError)):
+        left = report(guard=guard(verdict, 2.5, 3.1), steps=climbed, recipe_used=Recipe())
+        with pytest.raises(error) as caught_too:
+            check_guard(left)
+        assert "fine-tune was not taken: no --train is given" in str(caught_too.value.hint)
+        assert "--max-drop" not in str(caught_too.value.hint)
 
 
 def test_the_number_of_samples_needed_scales_with_the_square_of_the_width() -> None:
@@ -251,6 +311,12 @@ def test_figures_read_as_people_write_them() -> None:
     assert change(1000, 1001) == change(0, 5) == "same"
     assert metric("unheard").title == "unheard"
     assert "-1.00 to +1.00" in guard_sentence(guard())
+
+
+def test_a_long_name_in_a_note_is_not_broken_by_the_terminal(tmp_path: Path) -> None:
+    name = "int8-aeq-percentile+bias-correction+equalisation+adaptive-rounding"
+    shown = build_summary(tmp_path, report(notes=(f"the recipe that was shipped is {name}",)))
+    assert name in shown
 
 
 def test_a_chart_keeps_order_and_encloses_every_interval_and_the_limit() -> None:

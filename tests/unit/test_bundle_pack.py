@@ -68,6 +68,25 @@ def test_a_bundle_may_have_no_labels() -> None:
     assert open_bundle(data, TRUST).labels() == ()
 
 
+def test_a_compiled_model_travels_beside_the_model_for_the_cpu() -> None:
+    contents = dataclasses.replace(tiny_contents(), edgetpu_model=b"compiled")
+    bundle = open_bundle(pack(contents, test_signer()), TRUST)
+    assert bundle.edgetpu_model() == b"compiled"
+    assert bundle.model() == contents.model
+    listed = [(member.role, member.name) for member in bundle.manifest.members[:3]]
+    assert listed == [
+        ("model", "model.tflite"),
+        ("edgetpu-model", "model_edgetpu.tflite"),
+        ("labels", "labels.txt"),
+    ]
+
+
+def test_without_a_compiled_model_a_bundle_has_no_such_member() -> None:
+    bundle = open_bundle(tiny_bundle(), TRUST)
+    assert bundle.edgetpu_model() is None
+    assert bundle.manifest.member("edgetpu-model") is None
+
+
 def test_packing_what_cannot_be_read_back_fails_at_once() -> None:
     with pytest.raises(IntegrityError, match=r"manifest\.json: over"):
         pack(dataclasses.replace(tiny_contents(), target="x" * 300_000), test_signer())

@@ -1,3 +1,6 @@
+import re
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from green_edge.core.project import (
     load_pipeline,
     load_project,
 )
-from green_edge.core.recipe import Recipe, load_recipe
+from green_edge.core.recipe import FineTune, Recipe, load_recipe
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.manifest import Pipeline, Scale, Softmax
 
@@ -103,6 +106,26 @@ def test_a_recipe_is_a_name_or_a_file(tmp_path: Path) -> None:
     file = tmp_path / "small.toml"
     file.write_text('quantizers = ["aeq"]\n', encoding="utf-8")
     assert load_recipe(str(file)) == Recipe(name="small", quantizers=("aeq",))
+    file.write_text('calibrations = ["mse"]\nrepair = []\n[fine_tune]\nsteps = 9\n')
+    assert load_recipe(str(file)) == Recipe(
+        "small", calibrations=("mse",), repair=(), fine_tune=FineTune(9)
+    )
+
+
+def test_the_recipe_of_the_documentation_names_every_key(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "quantization.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    file = tmp_path / "example.toml"
+    file.write_text(example, encoding="utf-8")
+    recipe = load_recipe(str(file))
+    assert recipe != Recipe()
+    assert set(tomllib.loads(example)) == {field.name for field in fields(Recipe)}
+    table = page.partition("## Recipes")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([a-z_.]+)` \| `(.*?)` \|", table, re.MULTILINE))
+    lines = [f"{key} = {value}" for key, value in rows.items() if key != "name"]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    assert {key.partition(".")[0] for key in rows} == {field.name for field in fields(Recipe)}
+    assert load_recipe(str(file)) == Recipe(name="example")
 
 
 @pytest.mark.parametrize(
@@ -110,8 +133,14 @@ def test_a_recipe_is_a_name_or_a_file(tmp_path: Path) -> None:
     [
         ('quantisers = ["tf"]', "did you mean 'quantizers'"),
         ("quantizers = []", "one quantizer"),
+        ("calibrations = []", "one quantizer, one calibration"),
         ("calibration_samples = 0", "one calibration sample"),
+        ('repair = ["bias"]', "expected one of"),
+        ('repair = ["mixed", "mixed"]', "repair names one of them twice"),
+        ("[fine_tune]\nsteps = 0", "fine_tune.steps must be 1 at least"),
         ("quantizers = [", "not TOML"),
+        ('name = "x\\u001b[31m"', "name: .* cannot be a name"),
+        ('name = ""', "cannot be a name"),
     ],
 )
 def test_a_mistake_in_a_recipe_is_named(tmp_path: Path, text: str, message: str) -> None:

@@ -41,7 +41,7 @@ def test_the_build_report_has_the_keys_that_scripts_rely_on_in_their_order() -> 
         ["recipe", "file", "params", "macs", "size_bytes", "zip_bytes", "quality", "latency_us"]
     )
     assert list(document["guard"]) == (
-        ["max_drop_pp", "drop_pp", "low_pp", "high_pp", "n", "verdict", "reference"]
+        ["max_drop_pp", "drop_pp", "low_pp", "high_pp", "n", "verdict", "reference", "looks"]
     )
     assert document["steps"][0]["skipped"] == [{"layer": "lstm", "reason": "left float"}]
     assert "quality" not in document["steps"][0]

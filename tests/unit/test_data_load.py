@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from green_edge.data.dataset import Dataset, sample, split
@@ -359,6 +361,40 @@ def test_a_sample_is_drawn_by_seed_without_repeats_in_the_sets_order() -> None:
     assert again.inputs["x"].tolist() == drawn.inputs["x"].tolist()
     assert other.inputs["x"].tolist() != drawn.inputs["x"].tolist()
     assert sample(_numbered(5), 10, seed=1).n == 5
+
+
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    n=st.integers(1, 60),
+    seed=st.integers(0, 3),
+)
+def test_classes_are_drawn_evenly_as_long_as_they_last(sizes: list[int], n: int, seed: int) -> None:
+    y = np.repeat(np.arange(len(sizes)), sizes)
+    drawn = sample(Dataset({"x": np.arange(len(y))}, y=y), n, seed)
+    assert drawn.y is not None
+    assert drawn.n == min(n, len(y))
+    found = np.bincount(drawn.y, minlength=len(sizes))
+    # A class that gave less than another by more than one had no more to give.
+    for count, size in zip(found, sizes, strict=True):
+        assert count >= min(size, found.max() - 1)
+    assert drawn.y.tolist() == y[drawn.inputs["x"]].tolist()
+
+
+def test_one_hot_rows_are_classes_to_draw_evenly_from() -> None:
+    indices = np.repeat([0, 1, 2], [90, 7, 3])
+    for one_hot in (np.eye(3, dtype=np.float32)[indices], np.eye(3, dtype=np.int64)[indices]):
+        drawn = sample(Dataset({"x": np.zeros((100, 1))}, y=one_hot), 12, seed=3)
+        assert drawn.classes is not None
+        assert np.bincount(drawn.classes).tolist() == [5, 4, 3]
+        assert drawn.y is not None
+        assert drawn.y.shape == (12, 3)
+
+
+def test_targets_have_no_classes_to_draw_evenly_from() -> None:
+    x = np.arange(50)
+    plain = sample(Dataset({"x": x}), 10, seed=1).inputs["x"].tolist()
+    targets = sample(Dataset({"x": x}, y=np.repeat([0.0, 1.0], 25)), 10, seed=1)
+    assert targets.inputs["x"].tolist() == plain
 
 
 def test_a_split_gives_every_sample_to_one_side() -> None:

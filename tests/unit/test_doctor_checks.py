@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from green_edge_agent.check import Check
 from green_edge_agent.config import AgentConfig, BrokerConfig, EnergyConfig
-from green_edge_agent.doctor import Check, Surroundings, checks
+from green_edge_agent.doctor import Surroundings, checks
 from green_edge_agent.transport.url import BrokerUrl
 from green_edge_wire.errors import ModelError, TransportError
 from support.clock import ManualClock
@@ -55,6 +56,7 @@ def test_a_board_with_a_meter_and_a_runtime_is_well(tmp_path: Path) -> None:
         "runtime": "ok",
         "clock": "ok",
         "meter": "ok",
+        "edge tpu": "ok",
     }
     assert found["sysroot"].remedy == "unset GREEN_EDGE_SYSROOT on a board"
 

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from green_edge.build.benchmark import benchmark, machine
-from green_edge.build.inspection import inspect, model_bytes
+from green_edge.build.inspection import inspect
+from green_edge.build.model_file import model_bytes
 from green_edge.bundle import keys
 from green_edge.cli import bench
 from green_edge.cli import inspect as inspect_command

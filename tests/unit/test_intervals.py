@@ -13,6 +13,7 @@ from green_edge.evaluate.intervals import (
     t_quantile,
     tango,
     wilson,
+    z_of,
 )
 
 
@@ -179,3 +180,26 @@ def test_rare_large_differences_among_many_small_ones_are_covered() -> None:
         interval = paired_t(np.ones(n), np.asarray(1 - drop, np.float64))
         inside += interval.low <= mean <= interval.high
     assert inside / 2000 >= 0.94
+
+
+def test_intervals_widen_with_the_looks_so_that_all_of_them_hold_together() -> None:
+    # 99.5 % point of the normal distribution and of Student's t at 10 degrees: printed tables.
+    assert z_of(1) == Z
+    assert z_of(5) == pytest.approx(2.5758, abs=1e-4)
+    assert t_quantile(10, z_of(5)) == pytest.approx(3.1693, abs=2e-3)
+    one, five = tango(7, 2, 120), tango(7, 2, 120, looks=5)
+    assert five.value == one.value
+    assert five.low < one.low < one.high < five.high
+    graded = np.random.default_rng(0).uniform(size=(2, 50))
+    assert paired_t(*graded, looks=5).high > paired_t(*graded).high
+
+
+def test_five_looks_at_equal_models_are_all_kind_at_most_as_often_as_one_may_be() -> None:
+    # Five candidates, each truly two points worse: the chance that any passes a limit of two.
+    draw = np.random.default_rng(1)
+    n, drop, kind = 400, 0.02, 0
+    trials = 400
+    for _ in range(trials):
+        tables = draw.multinomial(n, (0.04, 0.04 - drop, 0.94 - drop + drop), size=5)
+        kind += any(tango(int(b), int(c), n, looks=5).high <= drop for b, c, _ in tables)
+    assert kind / trials <= 0.05

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from green_edge.core.report import Quality
 from green_edge.evaluate.guard import difference, guard
 from green_edge.evaluate.intervals import Z, wilson
-from green_edge.evaluate.quality import Scores, pool, quality, score
+from green_edge.evaluate.quality import Scores, pool, quality, score, unlabelled, unlabelled_note
 from green_edge_wire.errors import ConfigError, ModelError
 
 _LOGITS = np.array([[2, 1, 0], [0, 3, 1], [0, 1, 5], [4, 1, 1]], np.float32)
@@ -71,6 +71,36 @@ def test_without_labels_a_classifier_is_scored_by_agreement_with_the_float_model
     assert scores.per_sample.tolist() == [1.0, 1.0, 1.0, 0.0]
     named = score([_LOGITS], reference=[_LOGITS], labels=("a", "b", "c"))
     assert named.metric == "fidelity"
+
+
+def test_without_labels_the_worst_output_of_a_sample_counts() -> None:
+    softmax = np.exp(_LOGITS) / np.exp(_LOGITS).sum(axis=-1, keepdims=True)
+    numbers = np.array([[1.0], [2.0], [3.0], [4.0]], np.float32)
+    spoilt = numbers * np.array([[1.0], [-9.0], [1.0], [1.0]], np.float32)
+    # Whichever output comes first: the second head of a model is not forgotten.
+    for reference, outputs in (
+        ([softmax, numbers], [softmax[[0, 1, 2, 1]], spoilt]),
+        ([numbers, softmax], [spoilt, softmax[[0, 1, 2, 1]]]),
+    ):
+        scores = score(outputs, reference=reference)
+        assert (scores.metric, scores.binary) == ("fidelity-closeness", False)
+        assert scores.per_sample.tolist() == [1.0, 0.0, 1.0, 0.0]
+    both = score([softmax, softmax[[1, 1, 2, 3]]], reference=[softmax, softmax])
+    assert (both.metric, both.binary) == ("fidelity", True)
+    assert both.per_sample.tolist() == [0.0, 1.0, 1.0, 1.0]
+
+
+def test_outputs_that_labels_do_not_speak_of_are_set_against_the_float_model() -> None:
+    numbers = np.array([[1.0], [2.0], [3.0], [4.0]], np.float32)
+    beside = unlabelled([_LOGITS, numbers * 0], [_LOGITS, numbers])
+    assert beside is not None
+    assert beside.per_sample.tolist() == [pytest.approx(1 - 1 / np.std(numbers)), 0.0, 0.0, 0.0]
+    assert unlabelled([_LOGITS], [_LOGITS]) is None
+    assert unlabelled_note(0.95, "float model") == (
+        "only the first output was judged by the labels; the others' fidelity to the float model "
+        "is 95.0 %"
+    )
+    assert unlabelled_note(0.89, "baseline").startswith("warning: only the first output")
 
 
 def test_without_labels_other_models_are_scored_by_closeness_over_all_outputs() -> None:

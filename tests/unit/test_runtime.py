@@ -152,6 +152,9 @@ class FailingNative:
     def set_tensor(self, index: int, value: NDArray[Any]) -> None:
         del index, value
 
+    def reset_all_variables(self) -> None:
+        pass
+
     def invoke(self) -> None:
         raise RuntimeError("node 0\nfailed  to invoke")
 

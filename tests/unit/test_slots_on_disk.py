@@ -1,7 +1,7 @@
 """Slots on disk: the state names complete files, whatever happens in between."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,9 @@ from green_edge_agent.install.slots import Slots, read_state
 from green_edge_agent.install.start import load_installed
 from green_edge_agent.install.state import Artefact, with_active, with_trial
 from green_edge_agent.install.trust import TrustedKeys
+from green_edge_agent.runtime.contract import Runner
 from green_edge_agent.statedir import claimed
+from green_edge_wire.archive import Bundle
 from green_edge_wire.errors import ActivationError, ConfigError, DeviceError, IntegrityError
 from support.bundles import test_signer as signer
 from support.bundles import tiny_bundle
@@ -116,6 +118,34 @@ def test_a_model_that_ended_the_agent_twice_is_not_tried_again(tmp_path: Path) -
     slots.change(lambda state: with_trial(with_trial(state, one.sha256), one.sha256))
     with pytest.raises(ActivationError):
         Bench(slots, VERIFY).load_slot("a")
+
+
+@dataclass
+class Watching:
+    """An accelerator that notes the trials when it is asked, and never answers well."""
+
+    slots: Slots
+    trials: list[dict[str, int]] = field(default_factory=list)
+    waits: list[bool] = field(default_factory=list)
+
+    def over(self, cpu: Runner, bundle: Bundle, *, wait: bool) -> Runner:
+        del bundle
+        self.trials.append(self.slots.state.trials)
+        self.waits.append(wait)
+        return cpu
+
+
+def test_the_accelerator_is_no_part_of_the_trial_and_a_start_does_not_wait_for_it(
+    tmp_path: Path,
+) -> None:
+    slots = Slots(tmp_path)
+    installed(slots, 1)
+    accelerator = Watching(slots)
+    bench = Bench(slots, VERIFY, accelerator=accelerator)
+    assert load_installed(slots, bench).model is not None
+    bench.load_slot("a")
+    assert accelerator.trials == [{}, {}]
+    assert accelerator.waits == [False, True]
 
 
 def test_a_model_that_ends_the_agent_is_counted_while_another_one_loads_well(

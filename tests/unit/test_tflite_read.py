@@ -62,6 +62,39 @@ def test_an_open_batch_is_taken_as_one_and_any_other_open_axis_is_refused() -> N
     assert read(dynamic, static=False).dynamic == ("image",)
 
 
+def test_settings_and_small_constants_are_read_and_weights_are_not() -> None:
+    model = read(tiny_float_conv())
+    conv, mean, dense = (op.options for op in model.ops)
+    assert conv is not None
+    assert (conv.fused_activation, conv.padding) == ("RELU", "SAME")
+    assert (conv.stride, conv.dilation) == ((1, 1), (1, 1))
+    assert conv.keep_dims is None
+    assert mean is not None
+    assert mean.keep_dims is False
+    assert dense is not None
+    assert (dense.weights_format, dense.keep_num_dims) == ("DEFAULT", False)
+    assert model.tensors[model.ops[1].inputs[1]].values == (1, 2)
+    assert model.tensors[model.ops[0].inputs[1]].values is None
+    assert (model.input_indices, model.output_indices) == ((0,), (8,))
+
+
+def test_an_open_axis_is_kept_beside_the_shape_that_is_stored() -> None:
+    model = read(_edited(tiny_float_conv(), signature=[-1, -1, 8, 1]), static=False)
+    assert model.tensors[model.input_indices[0]].signature == (-1, -1, 8, 1)
+    assert read(tiny_float_conv()).tensors[0].signature is None
+
+
+def test_a_constant_of_zeros_is_known_as_such() -> None:
+    tensors = read(tiny_int8_dense()).tensors
+    # Input, weights, a bias of zeros, output.
+    assert [tensor.all_zero for tensor in tensors] == [False, False, True, False]
+    assert [tensor.constant for tensor in tensors] == [False, True, True, False]
+
+
+def test_the_zipped_size_is_left_out_when_asked() -> None:
+    assert read(tiny_int8_dense(), zipped=False).zip_bytes == 0
+
+
 def test_inputs_of_a_type_that_no_data_set_holds_are_refused() -> None:
     data = _edited(tiny_float_dense(), dtype=schema.TensorType.COMPLEX64)
     with pytest.raises(ModelError, match="no data set holds complex64"):

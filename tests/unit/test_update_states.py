@@ -1,10 +1,14 @@
 """The update state machine over slots on disk: what runs is active, what waits is in the worker."""
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from numpy.typing import NDArray
 
 from green_edge_agent.inference import LoadedModel
 from green_edge_agent.install.bench import Bench
@@ -15,10 +19,19 @@ from green_edge_agent.install.state import Artefact, Slot
 from green_edge_agent.install.trust import TrustedKeys
 from green_edge_agent.install.updates import Updates, Workbench
 from green_edge_agent.runtime import interpreter
+from green_edge_agent.runtime.contract import Processor, Timed
 from green_edge_wire.archive import open_bundle
+from green_edge_wire.clock import Clock
 from green_edge_wire.command import Desired
 from green_edge_wire.device import Reported
-from green_edge_wire.errors import ActivationError, GreenEdgeError, IntegrityError, ModelError
+from green_edge_wire.errors import (
+    ActivationError,
+    DeviceError,
+    GreenEdgeError,
+    IntegrityError,
+    ModelError,
+)
+from green_edge_wire.manifest import TensorSpec
 from support.brokers import wait_until
 from support.bundles import test_signer as signer
 from support.bundles import tiny_bundle
@@ -55,6 +68,39 @@ class Scene:
         bundle = open_bundle(content, VERIFY)
         net = interpreter.load(bundle.model())
         return LoadedModel(artefact, net, bundle.pipeline(), bundle.labels())
+
+    def closing(self, artefact: Artefact) -> tuple[LoadedModel, list[str]]:
+        """A loaded model, and the digests of those that were closed."""
+        model, closed = self.loaded(artefact), list[str]()
+        assert isinstance(model.interpreter, interpreter.Interpreter)
+        runner = Closing(model.interpreter, partial(closed.append, artefact.sha256))
+        return replace(model, interpreter=runner), closed
+
+
+@dataclass
+class Closing:
+    """A runner that says when it is closed."""
+
+    runner: interpreter.Interpreter
+    told: Callable[[], None]
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self.runner.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self.runner.outputs
+
+    @property
+    def processor(self) -> Processor:
+        return self.runner.processor
+
+    def timed(self, inputs: Sequence[NDArray[Any]], clock: Clock) -> Timed:
+        return self.runner.timed(inputs, clock)
+
+    def close(self) -> None:
+        self.told()
 
 
 def order(artefact: Artefact) -> Order:
@@ -151,7 +197,8 @@ def test_a_return_is_tested_outside_of_the_services_thread(scene: Scene) -> None
 
 
 def test_a_return_that_another_order_overtakes_does_not_swap(scene: Scene) -> None:
-    bench = ScriptedBench(scene.loaded(scene.fallback))
+    outcome, closed = scene.closing(scene.fallback)
+    bench = ScriptedBench(outcome)
     scene.device.running_sha256 = scene.active.sha256
     updates = scene.updates(bench)
     updates.carry_out(order(scene.fallback))
@@ -160,6 +207,19 @@ def test_a_return_that_another_order_overtakes_does_not_swap(scene: Scene) -> No
     settle(updates)
     assert (scene.slots.state.active, scene.device.reports[-1].state) == ("b", "active")
     assert scene.device.running_sha256 == scene.active.sha256
+    # What it held besides memory, such as an accelerator, is free again.
+    assert closed == [scene.fallback.sha256]
+
+
+def test_a_model_that_the_disk_does_not_take_is_closed(scene: Scene) -> None:
+    outcome, closed = scene.closing(scene.fallback)
+    bench = ScriptedBench(outcome)
+    bench.may_end.set()
+    scene.device.refuses = DeviceError("cannot write install.json: No space left on device")
+    updates = scene.updates(bench)
+    updates.carry_out(order(scene.fallback))
+    settle(updates)
+    assert (scene.device.reports[-1].state, closed) == ("failed", [scene.fallback.sha256])
 
 
 @pytest.mark.parametrize(

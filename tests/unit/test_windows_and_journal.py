@@ -15,6 +15,7 @@ from green_edge_agent.install.state import Artefact
 from green_edge_agent.journal import Journal
 from green_edge_agent.spool import Spool
 from green_edge_agent.windows import Windows
+from green_edge_wire import codec
 from green_edge_wire.telemetry import EnergyReading, Event, Sample
 from green_edge_wire.units import NS_PER_S
 from support.clock import ManualClock
@@ -89,6 +90,29 @@ def test_a_peek_changes_nothing_and_totals_go_by_artefact() -> None:
         6_000_000,
     ]
     assert (first.errors, second.errors) == (1, 0)
+
+
+def test_another_processor_is_another_window() -> None:
+    clock, power = ManualClock(), SteadyPower()
+    made = windows(clock, power)
+    for processor in ("cpu", "cpu", "edgetpu", "edgetpu", "edgetpu"):
+        clock.advance_s(1)
+        made.record(10, processor)
+    made.fail()
+    clock.advance_s(1)
+    (cut,) = made.take_cut()
+    assert (cut.latency.count, cut.processor, cut.errors) == (2, None, 0)
+    last = made.take()
+    assert (last.latency.count, last.processor, last.errors) == (3, "edgetpu", 1)
+    assert cut.window_start_mono_ns + cut.window_ns == last.window_start_mono_ns
+    assert last.cumulative_inferences == 5
+    assert last.energy[0].cumulative_uj == 6 * power.power_uw
+    # A window without an inference says nothing of a processor, and the next may run on any.
+    clock.advance_s(1)
+    assert made.take().processor is None
+    made.record(10)
+    assert made.take_cut() == []
+    assert '"processor"' not in codec.dumps(made.take())
 
 
 def test_a_reading_that_must_not_be_counted_is_kept_and_not_added() -> None:
@@ -209,3 +233,14 @@ def test_a_disk_that_refuses_for_longer_than_readings_are_kept_costs_no_energy(
     assert last.cumulative_uj == 2 * ended_ns // 1_000
     assert len(samples) < 20
     spool.close(clean=True)
+
+
+def test_windows_that_a_processor_has_ended_are_kept_in_their_order(kept: Kept) -> None:
+    kept.windows.record(10)
+    kept.windows.record(10, "edgetpu")
+    # Nothing is due yet.
+    kept.journal.tick()
+    kept.windows.record(10)
+    kept.journal.keep(kept.windows.take())
+    found = [r.processor for r in kept.records() if isinstance(r, Sample)]
+    assert found == [None, "edgetpu", None]

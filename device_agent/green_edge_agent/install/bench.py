@@ -6,6 +6,8 @@ the next start; the second time it is refused, so it cannot keep a device in a l
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
 
 from green_edge_agent.inference import LoadedModel
 from green_edge_agent.install.fetch import Wanted, fetch
@@ -18,6 +20,7 @@ from green_edge_agent.install.state import (
     without_trial,
 )
 from green_edge_agent.runtime import golden, interpreter
+from green_edge_agent.runtime.contract import Runner
 from green_edge_wire.archive import Bundle, Verify, open_bundle
 from green_edge_wire.command import Desired
 from green_edge_wire.device import UpdateState
@@ -28,6 +31,18 @@ logger = logging.getLogger(__name__)
 _MAX_TRIALS = 2
 
 
+class Accelerator(Protocol):
+    """What may run a model in place of the CPU: see `accelerate.EdgeTpu`."""
+
+    def over(self, cpu: Runner, bundle: Bundle, *, wait: bool) -> Runner:
+        """What is to run in place of a tested model.
+
+        Raises:
+            ModelError: this device lacks what it needs, which says nothing about the bundle.
+        """
+        ...
+
+
 class Bench:
     """Turns bundles into models that are ready to run.
 
@@ -36,6 +51,7 @@ class Bench:
         verify: the trusted keys.
         threads: of the interpreter.
         runtime: names the installed runtime, or raises ModelError.
+        accelerator: for models that were tested on the CPU; None for no other processor.
     """
 
     def __init__(
@@ -45,11 +61,13 @@ class Bench:
         *,
         threads: int = 1,
         runtime: Callable[[], str] = interpreter.runtime_name,
+        accelerator: Accelerator | None = None,
     ) -> None:
         self._slots = slots
         self._verify = verify
         self._threads = threads
         self._runtime = runtime
+        self._accelerator = accelerator
 
     def bring(
         self,
@@ -94,10 +112,14 @@ class Bench:
                 member="manifest.json",
             )
         step("testing")
-        return self._load(bundle)
+        return self._load(bundle, wait=True)
 
-    def load_slot(self, name: SlotName) -> LoadedModel:
+    def load_slot(self, name: SlotName, *, wait: bool = True) -> LoadedModel:
         """Verify, load and test what a slot holds.
+
+        Args:
+            name: of the slot.
+            wait: for the accelerator; else the model moves there by itself when that has worked.
 
         Raises:
             IntegrityError: the file is not what was installed.
@@ -106,18 +128,24 @@ class Bench:
             ModelError: this device has no runtime, which says nothing about the slot.
         """
         self._runtime()
-        return self._load(self._slots.open(name, self._verify))
+        return self._load(self._slots.open(name, self._verify), wait=wait)
 
-    def _load(self, bundle: Bundle) -> LoadedModel:
+    def _load(self, bundle: Bundle, *, wait: bool) -> LoadedModel:
         starts = self._slots.state.trials.get(bundle.sha256, 0)
         if starts >= _MAX_TRIALS:
             self._note(lambda state: without_trial(state, bundle.sha256))
             raise ActivationError(f"the agent ended {starts} times while it was tested")
         self._note(lambda state: with_trial(state, bundle.sha256))
         try:
-            return self._load_and_test(bundle)
+            model = self._load_and_test(bundle)
         finally:
             self._note(lambda state: without_trial(state, bundle.sha256))
+        if self._accelerator is None:
+            return model
+        # No part of the trial, for what fails there cannot end the agent. Last: what it starts is
+        # closed with the model and by nobody else.
+        runner = self._accelerator.over(model.interpreter, bundle, wait=wait)
+        return replace(model, interpreter=runner)
 
     def _note(self, change: Callable[[InstallState], InstallState]) -> None:
         """Keep a trial's state; a full disk must not keep an installed model from running."""

@@ -166,6 +166,19 @@ class Slots:
                         logger.info("slot=%s removed=%s", name, path.name)
 
 
+def active_file(folder: Path) -> Path | None:
+    """Bundle of a device's active slot; None where it has none.
+
+    Raises:
+        ConfigError: the state file cannot be read.
+    """
+    state = read_state(folder)
+    slot = None if state.active is None else state.slot(state.active)
+    if state.active is None or slot is None:
+        return None
+    return folder / "slots" / state.active / f"{slot.artefact.sha256}.gedge"
+
+
 def read_state(folder: Path) -> InstallState:
     """Read the state of a device's folder; a fresh one where there is none.
 

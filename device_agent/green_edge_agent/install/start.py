@@ -37,6 +37,8 @@ class Start:
 def load_installed(slots: Slots, bench: Bench) -> Start:
     """Load the active slot; where it does not run, return to the other one for good.
 
+    An accelerator is not waited for: the start has a host to talk to.
+
     A slot whose self-test fails is quarantined. One whose file is damaged is not: the artefact
     itself may be sound and can be fetched anew.
 
@@ -50,7 +52,7 @@ def load_installed(slots: Slots, bench: Bench) -> Start:
     name = first or slots.state.fallback
     while name is not None:
         try:
-            model = bench.load_slot(name)
+            model = bench.load_slot(name, wait=False)
         except ModelError:
             raise
         except GreenEdgeError as error:

@@ -255,6 +255,8 @@ class Updates:
         desired = job.order.desired
         if self._order.desired.artifact_sha256 != desired.artifact_sha256:
             # A newer order came meanwhile; what was fetched stays in staging.
+            if isinstance(outcome, LoadedModel):
+                outcome.interpreter.close()
             self.carry_out(self._order)
         elif isinstance(outcome, LoadedModel):
             self._activate(job, outcome)
@@ -296,6 +298,7 @@ class Updates:
         try:
             self._device.activate(model, install)
         except DeviceError as error:
+            model.interpreter.close()
             self._fail(str(error))
             return
         self._retry_ns = _RETRY_MIN_NS

@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from green_edge_wire.errors import DecodeError, ModelError
+from green_edge_agent.runtime.contract import Array, Processor, Timed, check_inputs
+from green_edge_wire.clock import Clock
+from green_edge_wire.errors import DecodeError, DeviceError, ModelError
 from green_edge_wire.manifest import Dtype, TensorSpec
-
-Array = NDArray[Any]
 
 _FILE_IDENTIFIER = b"TFL3"  # bytes 4..8 of a .tflite, schema.fbs `file_identifier`
 _REMEDY = "install one: pip install 'green-edge[device]'"
@@ -65,21 +64,30 @@ class Interpreter:
         Raises:
             ModelError: an input does not fit, or the runtime failed.
         """
-        if len(inputs) != len(self.inputs):
-            raise ModelError(f"the model takes {len(self.inputs)} inputs, got {len(inputs)}")
-        for spec, array in zip(self.inputs, inputs, strict=True):
-            if array.shape != spec.shape or array.dtype != np.dtype(spec.dtype):
-                raise ModelError(
-                    f"input {spec.name!r} must be {spec.dtype} {spec.shape}, "
-                    f"got {array.dtype} {array.shape}"
-                )
+        check_inputs(self.inputs, inputs)
         try:
             for index, array in zip(self._input_indices, inputs, strict=True):
                 self._native.set_tensor(index, array)
+            # Recurrent layers keep a state, and inferences have nothing to do with one another.
+            self._native.reset_all_variables()
             self._native.invoke()
             return tuple(self._native.get_tensor(index) for index in self._output_indices)
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"the runtime failed: {_one_line(error)}") from error
+
+    @property
+    def processor(self) -> Processor:
+        """What `timed` runs on, as far as this process knows: its own processor."""
+        return "cpu"
+
+    def timed(self, inputs: Sequence[Array], clock: Clock) -> Timed:
+        """Run the model once, as `invoke` does, and say how long that took."""
+        start_ns = clock.monotonic_ns()
+        outputs = self.invoke(inputs)
+        return Timed(outputs, clock.monotonic_ns() - start_ns)
+
+    def close(self) -> None:
+        """Hold nothing that outlives the last reference."""
 
 
 def runtime_name() -> str:
@@ -91,7 +99,25 @@ def runtime_name() -> str:
     return _runtime()[0]
 
 
-def load(model: bytes, *, threads: int = 1) -> Interpreter:
+def load_delegate(library: str, options: Mapping[str, str]) -> Any:
+    """Load an external delegate into this process, which it may end or halt.
+
+    Args:
+        library: file, or a name that the dynamic linker finds.
+        options: those of the delegate.
+
+    Raises:
+        DeviceError: there is no such library, or it refuses.
+        ModelError: no runtime is installed.
+    """
+    _, make = _runtime()
+    try:
+        return importlib.import_module(make.__module__).load_delegate(library, dict(options))
+    except (OSError, ValueError, AttributeError) as error:
+        raise DeviceError(f"the delegate does not load: {_one_line(error)}") from error
+
+
+def load(model: bytes, *, threads: int = 1, delegates: Sequence[Any] = ()) -> Interpreter:
     """Load a `.tflite` file.
 
     ai-edge-litert checks the file's structure; tflite-runtime does not, and a malformed file can
@@ -100,6 +126,7 @@ def load(model: bytes, *, threads: int = 1) -> Interpreter:
     Args:
         model: content of the file.
         threads: for the kernels that can use several, at least 1.
+        delegates: from `load_delegate`; they must outlive the interpreter.
 
     Raises:
         ModelError: no runtime, not a model, an op or version that the runtime lacks, or a shape
@@ -109,7 +136,9 @@ def load(model: bytes, *, threads: int = 1) -> Interpreter:
         raise ModelError("not a .tflite file", hint="it would hold 'TFL3' at byte 4")
     name, make = _runtime()
     try:
-        native = make(model_content=model, num_threads=threads)
+        native = make(
+            model_content=model, num_threads=threads, experimental_delegates=list(delegates) or None
+        )
         native.allocate_tensors()
     except (RuntimeError, ValueError, SystemError) as error:
         raise ModelError(f"{name} cannot load the model: {_one_line(error)}") from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from green_edge.build.inspection import model_bytes
+from green_edge.build.model_file import model_bytes
 from green_edge.build.quiet import greet_unheard
 from green_edge.evaluate.latency import LatencyStats, measure
 from green_edge_agent.runtime import interpreter

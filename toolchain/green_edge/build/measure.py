@@ -1,20 +1,24 @@
-"""Judges the candidates and keeps the better one.
+"""Judges models on the evaluation samples.
 
 Every model is run by the runtime and the arithmetic that a device uses. Scores of the folds are
 pooled, so a candidate's quality is that of its recipe over all evaluated samples.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from green_edge.build.subject import RECIPE_NAMES, Subject
+from green_edge.build.candidates import Workbench
+from green_edge.build.subject import Subject
 from green_edge.convert.signature import names
-from green_edge.core.recipe import Quantizer
+from green_edge.core.recipe import Method
+from green_edge.core.report import Guard
 from green_edge.data.dataset import Dataset
+from green_edge.evaluate.guard import guard
 from green_edge.evaluate.predict import predict
-from green_edge.evaluate.quality import Floats, Scores, pool, score
+from green_edge.evaluate.quality import Floats, Scores, pool, score, unlabelled
+from green_edge.search.choice import Figures
 from green_edge_wire.errors import ModelError
 
 
@@ -26,10 +30,12 @@ class Judged:
         scores: pooled over the subjects.
         error_to_float: mean absolute difference to the float model's outputs, in units of their
             standard deviation; 0 for the float model.
+        unlabelled: fidelity of the outputs that labels do not speak of; None where all are judged.
     """
 
     scores: Scores
     error_to_float: float = 0.0
+    unlabelled: float | None = None
 
     @property
     def value(self) -> float:
@@ -38,70 +44,78 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdicts:
-    """All that was judged: the float model, the candidates, and why others could not be."""
+class Trial:
+    """A method that was applied to every subject and judged; `content` is the main model's."""
 
-    reference: Judged
-    candidates: Mapping[Quantizer, Judged]
-    failures: Mapping[Quantizer, ModelError]
+    method: Method
+    content: bytes
+    judged: Judged
+
+    @property
+    def figures(self) -> Figures:
+        """What the choice goes by."""
+        return Figures(self.judged.value, self.judged.error_to_float, len(self.content))
 
 
-def judge(
-    main: Subject,
-    subjects: Sequence[Subject],
-    quantizers: Sequence[Quantizer],
-    labels: Sequence[str],
-    tell: Callable[[str], None],
-) -> Verdicts:
-    """Judge the float model and each quantizer over the evaluation samples of all subjects.
-
-    A quantizer that failed on one subject is out: its quality would rest on other samples.
+class Court:
+    """The float models' outputs, and the judging of candidates against them.
 
     Args:
         main: the model that ships.
-        subjects: the models to judge: the folds', or the main one alone.
-        quantizers: of the recipe, in its order.
+        judges: the models to judge: the folds', or the main one alone.
         labels: class names; empty for none.
-        tell: told of each step.
+        max_drop_pp: of the guard.
 
     Raises:
-        ModelError: the float model cannot be run or gives NaN, or the folds are scored by
+        ModelError: a float model cannot be run or gives NaN, or the folds are scored by
             different metrics.
     """
-    tell("judging the float model")
-    references = [outputs_of(s.float_model.content, s.sets.evaluation, s) for s in subjects]
-    if not all(np.isfinite(output).all() for outputs in references for output in outputs):
-        raise ModelError("the float model gives NaN or infinity for samples of the set")
-    pairs = list(zip(subjects, references, strict=True))
-    reference = pool([_score(s, outputs, outputs, labels) for s, outputs in pairs])
-    all_of = (main, *subjects)
-    judged: dict[Quantizer, Judged] = {}
-    failures: dict[Quantizer, ModelError] = {}
-    for quantizer in quantizers:
-        reason = next((s.failures[quantizer] for s in all_of if quantizer in s.failures), None)
-        if reason is None:
-            tell(f"judging {RECIPE_NAMES[quantizer]}")
-            try:
-                judged[quantizer] = _judge_one(pairs, quantizer, labels)
-            except ModelError as error:
-                reason = error
-        if reason is not None:
-            failures[quantizer] = reason
-    return Verdicts(Judged(reference), judged, failures)
 
+    def __init__(
+        self,
+        main: Workbench,
+        judges: Sequence[Workbench],
+        labels: Sequence[str],
+        max_drop_pp: float,
+    ) -> None:
+        self._main = main
+        self._labels = labels
+        self._max_drop_pp = max_drop_pp
+        outputs = [_run(bench, bench.subject.float_model.content) for bench in judges]
+        if not all(np.isfinite(array).all() for arrays in outputs for array in arrays):
+            raise ModelError("the float model gives NaN or infinity for samples of the set")
+        self._pairs = list(zip(judges, outputs, strict=True))
+        self.reference = Judged(pool([self._score(b, own, own) for b, own in self._pairs]))
 
-def choose(judged: Mapping[Quantizer, Judged], sizes: Mapping[Quantizer, int]) -> Quantizer:
-    """The better candidate: quality, then closeness to the float model, then size, then order.
+    def try_method(self, method: Method) -> Trial:
+        """Apply a method to every subject and judge it over all their samples.
 
-    Args:
-        judged: candidates in the recipe's order; at least one.
-        sizes: bytes of each candidate's file.
-    """
-    order = list(judged)
-    return min(
-        order,
-        key=lambda q: (-judged[q].value, judged[q].error_to_float, sizes[q], order.index(q)),
-    )
+        Raises:
+            ModelError: it failed on one subject; its quality would rest on other samples.
+        """
+        main = self._main.int8(method)
+        scores: list[Scores] = []
+        errors: list[float] = []
+        others: list[Scores] = []
+        for bench, reference in self._pairs:
+            content = main if bench is self._main else bench.int8(bench.own(method))
+            outputs = _run(bench, content)
+            scores.append(self._score(bench, outputs, reference))
+            errors.append(_error(outputs, reference))
+            beside = unlabelled(outputs, reference) if bench.subject.sets.labelled else None
+            others += [] if beside is None else [beside]
+        fidelity = float(np.mean(pool(others).per_sample)) if others else None
+        return Trial(method, main, Judged(pool(scores), float(np.mean(errors)), fidelity))
+
+    def guard(self, trial: Trial, looks: int) -> Guard:
+        """The guard's word on a candidate, at so many looks at the samples."""
+        scores = trial.judged.scores
+        return guard(self.reference.scores, scores, self._max_drop_pp, looks=looks)
+
+    def _score(self, bench: Workbench, outputs: list[Floats], reference: list[Floats]) -> Scores:
+        sets = bench.subject.sets
+        y = sets.evaluation.y if sets.labelled else None
+        return score(outputs, y=y, reference=reference, labels=self._labels)
 
 
 def outputs_of(content: bytes, dataset: Dataset, subject: Subject) -> list[Floats]:
@@ -120,24 +134,8 @@ def _order(wanted: Sequence[str], given: Sequence[str]) -> list[tuple[int, int]]
     return [(i, given.index(name)) for i, name in enumerate(wanted)]
 
 
-def _judge_one(
-    pairs: Sequence[tuple[Subject, list[Floats]]], quantizer: Quantizer, labels: Sequence[str]
-) -> Judged:
-    scores: list[Scores] = []
-    errors: list[float] = []
-    for subject, reference in pairs:
-        outputs = outputs_of(subject.candidates[quantizer], subject.sets.evaluation, subject)
-        scores.append(_score(subject, outputs, reference, labels))
-        errors.append(_error(outputs, reference))
-    return Judged(pool(scores), float(np.mean(errors)))
-
-
-def _score(
-    subject: Subject, outputs: list[Floats], reference: list[Floats], labels: Sequence[str]
-) -> Scores:
-    sets = subject.sets
-    y = sets.evaluation.y if sets.labelled else None
-    return score(outputs, y=y, reference=reference, labels=labels)
+def _run(bench: Workbench, content: bytes) -> list[Floats]:
+    return outputs_of(content, bench.subject.sets.evaluation, bench.subject)
 
 
 def _error(outputs: Sequence[Floats], reference: Sequence[Floats]) -> float:

@@ -4,6 +4,7 @@ import math
 
 from green_edge.build import words
 from green_edge.core.report import BuildReport, Guard
+from green_edge.search import ladder
 from green_edge_wire.errors import BudgetError, InconclusiveError
 
 
@@ -22,19 +23,40 @@ def check_guard(report: BuildReport) -> None:
     if guard.verdict == "fail":
         raise BudgetError(
             f"guard failed: {found}, more than the allowed {guard.max_drop_pp:g}",
-            hint="the files are written; try more calibration samples, or allow more (--max-drop)",
+            hint=_hint("try more calibration samples", report),
         )
     if guard.verdict == "inconclusive":
         raise InconclusiveError(
-            f"guard inconclusive: {found}, allowed are {guard.max_drop_pp:g}", hint=_remedy(guard)
+            f"guard inconclusive: {found}, allowed are {guard.max_drop_pp:g}",
+            hint=_hint(_remedy(guard), report),
         )
 
 
 def _remedy(guard: Guard) -> str:
     needed = samples_needed(guard)
     if needed is None:
-        return "the files are written; give more evaluation samples or allow more (--max-drop)"
-    return f"the files are written; some {words.count(needed)} evaluation samples should do"
+        return "give more evaluation samples"
+    return f"some {words.count(needed)} evaluation samples should do"
+
+
+def _hint(remedy: str, report: BuildReport) -> str:
+    """What to do: to accept the loss is advice only where no repair is left."""
+    left = _left(report)
+    more = f"; {'; '.join(left)}" if left else ", or allow more (--max-drop)"
+    within = report.guard.drop_pp <= report.guard.max_drop_pp
+    return f"the files are written; {remedy}{'' if within else more}"
+
+
+def _left(report: BuildReport) -> tuple[str, ...]:
+    """Repairs that were not tried, and why."""
+    if report.recipe_used is None:
+        return words.untaken(report)
+    names = ", ".join(ladder.rungs(report.recipe_used))
+    if not names:
+        return (f"the recipe {report.recipe_used.name} has no repairs: try --recipe auto",)
+    if words.rungs(report):
+        return words.untaken(report)
+    return (f"{names} were not tried, as so few samples cannot show that they help",)
 
 
 def samples_needed(guard: Guard) -> int | None:

@@ -3,7 +3,7 @@
 import errno
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,8 +28,13 @@ def check_writable(folder: Path) -> None:
         ) from None
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, files: Mapping[str, bytes], gone: Iterable[str] = ()) -> None:
     """Write files, by name relative to `folder`; either all are complete or the old ones stay.
+
+    Args:
+        folder: for the results.
+        files: contents by name.
+        gone: names of files of earlier builds that would belong to another model now.
 
     Raises:
         GreenEdgeError: the disk is full or the folder no longer writable.
@@ -41,6 +46,8 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
             for name in files:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (Path(staging) / name).replace(folder / name)
+            for name in gone:
+                (folder / name).unlink(missing_ok=True)
         _sync_folder(folder)
     except OSError as error:
         hint = "make room and build again" if error.errno == errno.ENOSPC else None

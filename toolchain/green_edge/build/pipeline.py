@@ -1,49 +1,38 @@
 """Runs a build: conversion, candidates, measured choice, guard, bundles, report."""
 
-import hashlib
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from green_edge.build import assemble, outputs, report_html, version
-from green_edge.build.assemble import FLOAT, Chosen
-from green_edge.build.golden import golden
-from green_edge.build.measure import Verdicts, choose, judge
+from green_edge.build import assemble, delivery, outputs, report_html, version
+from green_edge.build.assemble import FLOAT, Outcome
+from green_edge.build.candidates import RankLayers, worst_layers
+from green_edge.build.delivery import Delivery
+from green_edge.build.measure import Court, Trial
 from green_edge.build.options import BuildOptions, Progress, quietly
 from green_edge.build.plan import (
     REPORT_HTML,
     REPORT_JSON,
-    bundle_name,
     candidate_name,
     make_plan,
-    tflite_name,
+    means_of,
 )
 from green_edge.build.quiet import greet_unheard
 from green_edge.build.record import record_of
-from green_edge.build.subject import RECIPE_NAMES, Subject
-from green_edge.build.subjects import Job, Steps, make_subjects
+from green_edge.build.repair import Climb
+from green_edge.build.subjects import Job, Steps, make_subjects, untrainable
+from green_edge.build.tools import OpenTools
 from green_edge.bundle.keys import SigningKey
-from green_edge.bundle.pack import BundleContents, pack
 from green_edge.convert.converters import Converters
-from green_edge.core.report import BuildReport, TargetArtefact
+from green_edge.core.recipe import Method
+from green_edge.core.report import BuildReport, Candidate
 from green_edge.evaluate import latency
-from green_edge.evaluate.guard import guard
-from green_edge.tflite.read import read
+from green_edge.search.choice import choose
 from green_edge_wire import __version__, codec
 from green_edge_wire.clock import Clock, SystemClock
+from green_edge_wire.errors import ModelError
 from green_edge_wire.units import s_from_ns
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Result:
-    """A build whose candidate is chosen."""
-
-    main: Subject
-    judges: list[Subject]
-    verdicts: Verdicts
-    chosen: Chosen
-    quantizing_s: float
 
 
 def build(
@@ -51,6 +40,9 @@ def build(
     signer: SigningKey,
     progress: Progress = quietly,
     clock: Clock | None = None,
+    *,
+    opened: OpenTools = Converters,
+    rank: RankLayers = worst_layers,
 ) -> BuildReport:
     """Build a model for its targets; the files are written whatever the guard says.
 
@@ -59,6 +51,8 @@ def build(
         signer: signs the bundles.
         progress: told of each step.
         clock: of the durations in the report.
+        opened: gives the converters.
+        rank: orders layers by the harm that int8 does them.
 
     Raises:
         ConfigError: options or data sets that do not fit.
@@ -70,143 +64,131 @@ def build(
     plan = make_plan(options)
     outputs.check_writable(options.out)
     versions = version.load_versions(options.out)
-    steps = (1 + len(plan.folds)) * (1 + len(plan.quantizers)) + len(plan.quantizers) + 3
+    steps = (1 + len(plan.folds)) * (1 + len(plan.methods)) + len(plan.methods) + 3
     with (
         tempfile.TemporaryDirectory(prefix="green-edge-") as folder,
-        Converters(Path(folder), timeout_s=options.timeout_s) as converters,
+        opened(Path(folder), timeout_s=options.timeout_s) as tools,
     ):
-        job = Job(options, plan, converters, Steps(progress, steps))
-        result = _choose(job, clock, start_ns)
+        job = Job(options, plan, tools, rank, Steps(progress, steps))
+        outcome, quantizing_s = _choose(job, clock, start_ns)
     job.tell("measuring latency on this machine")
-    latency_us = _latency(result)
+    latency_us = _latency(outcome)
     job.tell("signing and writing")
-    model_sha256 = _sha256(result.chosen.content)
+    deliveries = delivery.deliver(job, outcome.best.content)
+    model_sha256 = delivery.digest(deliveries)
     number = version.next_version(versions, options.name, model_sha256, options.model_version)
-    draft = _draft(job, result, latency_us, number)
+    records = assemble.candidates(options, outcome, latency_us)
+    draft = _draft(job, outcome, records, deliveries, number)
+    draft = replace(draft, steps=assemble.steps(outcome, records, quantizing_s))
     record = record_of(draft)
-    bundles = _bundles(job, result, draft, record, signer)
+    bundles = delivery.bundles(job, outcome, deliveries, number, record, signer)
     report = replace(
         draft,
-        targets=_artefacts(job, bundles),
-        record_sha256=_sha256(record),
+        targets=delivery.artefacts(deliveries, bundles),
+        record_sha256=delivery.sha256(record),
         wall_s=round(s_from_ns(clock.monotonic_ns() - start_ns), 3),
     )
     last = version.LastBuild(number, model_sha256)
     state = version.with_build(versions, options.name, last)
     # The state goes first: a build cut short here skips a number, it never gives one out twice.
-    files = {version.FILE_NAME: _json(state)} | _models(job, result) | bundles
+    files = {version.FILE_NAME: _json(state)} | _candidates(options, outcome) | bundles
     files |= {REPORT_JSON: _json(report), REPORT_HTML: report_html.render(report).encode()}
-    outputs.write_files(options.out, files)
+    for made in deliveries:
+        files |= made.models()
+    outputs.write_files(options.out, files, gone=delivery.outdated(deliveries))
     return report
 
 
-def _choose(job: Job, clock: Clock, start_ns: int) -> _Result:
+def _choose(job: Job, clock: Clock, start_ns: int) -> tuple[Outcome, float]:
+    """Make, judge and repair candidates; with the seconds until the first choice."""
     main, judges = make_subjects(job)
+    greet_unheard(main.subject.float_model.content)
+    job.tell("judging the float model")
+    court = Court(main, judges, job.options.labels, job.options.max_drop_pp)
+    first, failures = _first(job, court)
+    assemble.need_one(first, failures, main.subject.source.path)
+    trials = {trial.method: trial for trial in first}
+    start = trials[choose({method: trial.figures for method, trial in trials.items()})]
     quantizing_s = s_from_ns(clock.monotonic_ns() - start_ns)
-    greet_unheard(main.float_model.content)
-    verdicts = judge(main, judges, job.plan.quantizers, job.options.labels, job.tell)
-    assemble.need_one(verdicts, main.source.path)
-    sizes = {quantizer: len(content) for quantizer, content in main.candidates.items()}
-    quantizer = choose(verdicts.candidates, sizes)
-    content = main.candidates[quantizer]
-    chosen = Chosen(quantizer, content, read(content))
-    return _Result(main, judges, verdicts, chosen, round(quantizing_s, 3))
+    means = means_of(job.plan, untrainable((main, *judges)), failures)
+    climb = Climb(job, main, court, start, means, clock)
+    climb.run()
+    outcome = Outcome(
+        main=main.subject,
+        judges=tuple(bench.subject for bench in judges),
+        reference=court.reference,
+        first=tuple(first),
+        failures=failures,
+        start=start,
+        steps=tuple(climb.steps),
+        best=climb.best,
+        guard=climb.guard,
+    )
+    return outcome, round(quantizing_s, 3)
 
 
-def _latency(result: _Result) -> dict[str, float]:
-    models = {FLOAT: result.main.float_model.content}
-    for quantizer in result.verdicts.candidates:
-        models[RECIPE_NAMES[quantizer]] = result.main.candidates[quantizer]
+def _first(job: Job, court: Court) -> tuple[list[Trial], dict[Method, ModelError]]:
+    first: list[Trial] = []
+    failures: dict[Method, ModelError] = {}
+    for method in job.plan.methods:
+        job.tell(f"judging {method.name}")
+        try:
+            first.append(court.try_method(method))
+        except ModelError as error:
+            failures[method] = error
+    return first, failures
+
+
+def _latency(outcome: Outcome) -> dict[str, float]:
+    """Median by recipe, of what a reader compares: not of every rung."""
+    models = {FLOAT: outcome.main.float_model.content}
+    models |= {trial.method.name: trial.content for trial in (*outcome.first, outcome.best)}
     measured = latency.measure(models)
     return {recipe: round(stats.p50_us, 3) for recipe, stats in measured.items()}
 
 
-def _draft(job: Job, result: _Result, latency_us: Mapping[str, float], number: int) -> BuildReport:
-    """The report as far as it is known before the bundles are made."""
-    options, plan, verdicts = job.options, job.plan, result.verdicts
-    records = assemble.candidates(options, result.main, verdicts, latency_us)
-    before = records.pop(FLOAT)
-    after = records[RECIPE_NAMES[result.chosen.quantizer]]
-    step = assemble.quantize_step(before, after, result.chosen, verdicts, result.quantizing_s)
+def _draft(
+    job: Job,
+    outcome: Outcome,
+    records: Mapping[str, Candidate],
+    deliveries: Sequence[Delivery],
+    number: int,
+) -> BuildReport:
+    """The report as far as it is known before the bundles are made, without its steps."""
+    options, plan = job.options, job.plan
+    tried = [records[trial.method.name] for trial in outcome.trials]
+    chosen = records[outcome.best.method.name]
     return BuildReport(
         tool_version=__version__,
         seed=options.seed,
         model=assemble.model_ref(options, plan, number),
         targets=(),
-        float_model=before,
-        int8_baseline=records.get(RECIPE_NAMES["tf"], next(iter(records.values()))),
-        chosen=replace(after, file=tflite_name(options, plan.targets[0])),
-        candidates=tuple(records.values()),
-        guard=guard(
-            verdicts.reference.scores,
-            verdicts.candidates[result.chosen.quantizer].scores,
-            options.max_drop_pp,
-        ),
-        steps=(step,),
+        float_model=records[FLOAT],
+        int8_baseline=records.get(Method("tf").name, tried[0]),
+        chosen=replace(chosen, file=_file_of(outcome.best.content, deliveries) or chosen.file),
+        candidates=tuple(tried),
+        guard=outcome.guard,
+        steps=(),
         wall_s=0.0,
         folds=len(plan.folds) or 1,
-        notes=assemble.notes(plan, result.judges, result.main, verdicts),
+        notes=(*assemble.notes(plan, outcome), *delivery.notes(deliveries)),
         tools=assemble.tools(),
+        recipe_used=options.recipe,
     )
 
 
-def _bundles(
-    job: Job, result: _Result, draft: BuildReport, record: bytes, signer: SigningKey
-) -> dict[str, bytes]:
-    options, main = job.options, result.main
-    # The folds judge in place of the main model, whose own evaluation is its calibration then.
-    samples = golden(
-        result.chosen.content,
-        main.sets.evaluation,
-        main.float_model.names.inputs,
-        options.seed,
-    )
-    bundles = {}
-    for target in job.plan.targets:
-        contents = BundleContents(
-            name=options.name,
-            version=draft.model.version,
-            target=target.ref.text,
-            model=result.chosen.content,
-            inputs=samples.input_specs,
-            outputs=samples.output_specs,
-            golden_inputs=samples.inputs,
-            golden_outputs=samples.outputs,
-            record=record,
-            pipeline=options.pipeline,
-            labels=options.labels,
-            golden_tolerance=samples.tolerance,
-        )
-        bundles[bundle_name(options, target)] = pack(contents, signer)
-    return bundles
+def _file_of(model: bytes, deliveries: Sequence[Delivery]) -> str | None:
+    """The delivered file that is the chosen candidate byte for byte."""
+    return next((made.file for made in deliveries if made.made.model == model), None)
 
 
-def _artefacts(job: Job, bundles: Mapping[str, bytes]) -> tuple[TargetArtefact, ...]:
-    return tuple(
-        TargetArtefact(
-            name=target.ref.text,
-            file=tflite_name(job.options, target),
-            bundle=(bundle := bundle_name(job.options, target)),
-            sha256=_sha256(bundles[bundle]),
-        )
-        for target in job.plan.targets
-    )
-
-
-def _models(job: Job, result: _Result) -> dict[str, bytes]:
-    """Files of the chosen model for each target, and of all models for comparison."""
-    options = job.options
-    files = {tflite_name(options, t): result.chosen.content for t in job.plan.targets}
-    files[candidate_name(options, FLOAT)] = result.main.float_model.content
-    for quantizer in result.verdicts.candidates:
-        name = candidate_name(options, RECIPE_NAMES[quantizer])
-        files[name] = result.main.candidates[quantizer]
+def _candidates(options: BuildOptions, outcome: Outcome) -> dict[str, bytes]:
+    """Files of all models, for comparison."""
+    files = {candidate_name(options, FLOAT): outcome.main.float_model.content}
+    for trial in outcome.trials:
+        files[candidate_name(options, trial.method.name)] = trial.content
     return files
 
 
 def _json(record: object) -> bytes:
     return codec.dumps(record, indent=2).encode() + b"\n"
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

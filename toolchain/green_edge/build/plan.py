@@ -1,34 +1,43 @@
 """What a build will do, decided before it spends time; `--dry-run` prints it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from green_edge.build.folds import Fold, find_folds
 from green_edge.build.options import BuildOptions
 from green_edge.build.sets import check_given, short
-from green_edge.build.subject import RECIPE_NAMES
 from green_edge.convert.formats import Source, open_source
-from green_edge.core.recipe import Quantizer
+from green_edge.core.recipe import Method
 from green_edge.core.report import ModelFormat
 from green_edge.data import load
+from green_edge.search import ladder
+from green_edge.search.ladder import Means
 from green_edge.targets import registry
 from green_edge.targets.registry import Target
 from green_edge_wire import topics
-from green_edge_wire.errors import ConfigError
+from green_edge_wire.errors import ConfigError, ModelError
 
 REPORT_JSON = "build-report.json"
 REPORT_HTML = "build-report.html"
 
 _MOST_DROP_PP = 100.0
+# The TF converter's ways in.
+_TF_READS: frozenset[ModelFormat] = frozenset({"keras", "h5", "saved-model", "onnx"})
+_TRAINABLE: frozenset[ModelFormat] = frozenset({"keras", "h5"})
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A build that can begin: its model is recognized, its targets exist, its sets are named."""
+    """A build that can begin: its model is recognized, its targets exist, its sets are named.
+
+    Attributes:
+        methods: to be tried at once; more follow where the guard does not pass.
+    """
 
     source: Source
     targets: tuple[Target, ...]
-    quantizers: tuple[Quantizer, ...]
+    methods: tuple[Method, ...]
     folds: tuple[Fold, ...]
 
 
@@ -70,6 +79,8 @@ def make_plan(options: BuildOptions) -> Plan:
         raise ConfigError("versions begin at 1", place="--model-version")
     if options.seed < 0:
         raise ConfigError("must not be negative", place="--seed")
+    if options.recipe.calibration_samples < 1:
+        raise ConfigError("needs one sample at least", place="--calibration-samples")
     targets = tuple(registry.find(target) for target in options.targets)
     if not targets or len({target.ref.slug for target in targets}) != len(targets):
         raise ConfigError("name each target once", place="--target")
@@ -81,21 +92,45 @@ def make_plan(options: BuildOptions) -> Plan:
     return Plan(
         source=source,
         targets=targets,
-        quantizers=_fitting(options.recipe.quantizers, source.format),
+        methods=_fitting(options.recipe.methods, source.format),
         folds=() if options.eval is None else find_folds(options.eval),
     )
 
 
-def _fitting(quantizers: tuple[Quantizer, ...], model_format: ModelFormat) -> tuple[Quantizer, ...]:
-    """The TF converter has no way in for a .tflite."""
-    fitting = tuple(q for q in quantizers if model_format != "tflite" or q != "tf")
+def _fitting(methods: tuple[Method, ...], model_format: ModelFormat) -> tuple[Method, ...]:
+    """Leave out the TF converter where it has no way in: only the float .tflite is left there."""
+    fitting = tuple(m for m in methods if m.quantizer != "tf" or model_format in _TF_READS)
     if not fitting:
         raise ConfigError(
-            "the recipe's quantizers do not take a .tflite",
+            f"the TF converter reads no {model_format} file, and the recipe has no other quantizer",
             place="--recipe",
             hint="add 'aeq', or give the Keras model",
         )
     return fitting
+
+
+def means_of(plan: Plan, training: str | None, failed: Mapping[Method, ModelError]) -> Means:
+    """What the repair ladder lacks in a build.
+
+    Args:
+        plan: of the build.
+        training: why some model has nothing to train on; None where all have.
+        failed: methods that gave no model, with the reason of each.
+    """
+    aeq = next((method for method in plan.methods if method.quantizer == "aeq"), None)
+    no_aeq = None
+    if aeq is None:
+        no_aeq = "the recipe leaves ai-edge-quantizer out"
+    elif aeq in failed:
+        no_aeq = f"ai-edge-quantizer failed: {failed[aeq].message}"
+    if plan.source.format not in _TRAINABLE:
+        training = "only Keras models can be trained"
+    narrow = next((target for target in plan.targets if not target.wide), None)
+    return Means(
+        no_aeq=no_aeq,
+        no_training=training,
+        no_wide=None if narrow is None else f"{narrow.ref.text} runs int8 layers alone",
+    )
 
 
 def tflite_name(options: BuildOptions, target: Target) -> str:
@@ -115,7 +150,7 @@ def candidate_name(options: BuildOptions, recipe: str) -> str:
 
 def summarize(options: BuildOptions, plan: Plan) -> PlanSummary:
     """Put a plan in words."""
-    recipes = tuple(RECIPE_NAMES[quantizer] for quantizer in plan.quantizers)
+    recipes = tuple(method.name for method in plan.methods)
     files = [
         name for t in plan.targets for name in (tflite_name(options, t), bundle_name(options, t))
     ]
@@ -146,8 +181,23 @@ def _steps(options: BuildOptions, plan: Plan, recipes: tuple[str, ...]) -> tuple
     steps.append(_judging(options, plan))
     steps.append("keep the better candidate")
     steps.append(f"guard: quality may drop by {options.max_drop_pp:g} pp against the float model")
+    rungs = _repairs(options, plan)
+    if rungs:
+        steps.append(f"where it does not pass, repair by {', '.join(rungs)}, until it does")
+        if options.max_drop_pp > ladder.GOAL_PP:
+            steps.append(f"then go on with what is free on the device, to {ladder.GOAL_PP:g} pp")
+    corals = [target.ref.text for target in plan.targets if target.accelerator is not None]
+    if corals:
+        steps.append(f"compile for {', '.join(corals)} by edgetpu_compiler, where it is on PATH")
     steps.append(f"sign a bundle for {', '.join(t.ref.text for t in plan.targets)}")
     return tuple(steps)
+
+
+def _repairs(options: BuildOptions, plan: Plan) -> list[str]:
+    """Rungs of the ladder that can be taken, as far as it is known beforehand."""
+    means = means_of(plan, None if options.train else "no training set", {})
+    rungs = ladder.rungs(options.recipe)
+    return [ladder.label(rung) for rung in rungs if ladder.missing(rung, means) is None]
 
 
 def _judging(options: BuildOptions, plan: Plan) -> str:

@@ -34,7 +34,7 @@ def _qualities(report: BuildReport) -> Chart:
     return chart(
         [
             Estimate(
-                c.recipe,
+                words.label(report, c.recipe),
                 c.quality.value * _PERCENT,
                 c.quality.low * _PERCENT,
                 c.quality.high * _PERCENT,

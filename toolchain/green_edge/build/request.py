@@ -1,6 +1,6 @@
 """Options of a build from the command line and the project file; the command line wins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from green_edge.build.options import BuildOptions
@@ -13,7 +13,7 @@ from green_edge.core.project import (
     load_pipeline,
     load_project,
 )
-from green_edge.core.recipe import load_recipe
+from green_edge.core.recipe import Recipe, load_recipe
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.manifest import Pipeline
 
@@ -29,6 +29,7 @@ class Request:
     name: str | None = None
     targets: tuple[str, ...] = ()
     calibration: str | None = None
+    calibration_samples: int | None = None
     train: str | None = None
     eval: str | None = None
     labels: Path | None = None
@@ -63,7 +64,7 @@ def options_of(request: Request, folder: Path) -> BuildOptions:
         eval=request.eval or _data(project, section.eval),
         labels=_labels(request, project),
         pipeline=_pipeline(request, project),
-        recipe=load_recipe(request.recipe or _recipe(project, section.recipe)),
+        recipe=_recipe(request, project, section),
         max_drop_pp=section.max_drop_pp if request.max_drop_pp is None else request.max_drop_pp,
         model_version=request.model_version,
         seed=section.seed if request.seed is None else request.seed,
@@ -118,5 +119,12 @@ def _data(project: Project | None, ref: str | None) -> str | None:
     return ref if project is None or ref is None else project.data(ref)
 
 
-def _recipe(project: Project | None, ref: str) -> str:
+def _recipe(request: Request, project: Project | None, section: BuildSection) -> Recipe:
+    recipe = load_recipe(request.recipe or _recipe_ref(project, section.recipe))
+    asked = request.calibration_samples
+    samples = section.calibration_samples if asked is None else asked
+    return recipe if samples is None else replace(recipe, calibration_samples=samples)
+
+
+def _recipe_ref(project: Project | None, ref: str) -> str:
     return ref if ref in {"auto", "int8"} or project is None else str(project.path(ref))

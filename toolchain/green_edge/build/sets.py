@@ -8,17 +8,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from green_edge.core.project import is_hook
 from green_edge.data import dataset, load
-from green_edge.data.dataset import Dataset
+from green_edge.data.dataset import Array, Dataset
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.manifest import Pipeline, TensorSpec
 
 # Held-back samples cost an inference each for every candidate; more tell little more.
 _MOST_HELD_BACK = 2_000
 _HELD_BACK_SHARE = 4
+# Outliers are no fault of the calibration set.
+_RARE_SHARE = 0.01
 
 Loader = Callable[[str], Dataset]
+# Reads the samples to train on, none of which judges; or says why there are none.
+Training = Callable[[], Dataset] | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +33,14 @@ class Sets:
 
     Attributes:
         labelled: `evaluation` says what is right; else the float model is the yardstick.
+        training: read when it is needed, which it seldom is.
         notes: where the samples come from, for the report.
     """
 
     calibration: Dataset
     evaluation: Dataset
     labelled: bool
+    training: Training
     notes: tuple[str, ...]
 
 
@@ -83,9 +91,9 @@ def pick(
     if evaluation is not None:
         drawn = dataset.sample(pool, samples, seed)
         judges = read(evaluation)
-        note = f"calibrated on {drawn.n:,} of {pool.n:,} samples of {short(source)}"
         judged = f"judged on {judges.n:,} samples of {short(evaluation)}"
-        return Sets(drawn, judges, judges.y is not None, (note, judged))
+        notes = (_calibrated(drawn, pool, source), judged)
+        return Sets(drawn, judges, judges.y is not None, training(read, train), notes)
     held_back = min(max(pool.n - samples, pool.n // _HELD_BACK_SHARE, 1), _MOST_HELD_BACK)
     if pool.n < 2:
         hint = "give more samples, or --eval F"
@@ -93,10 +101,16 @@ def pick(
     rest, judges = dataset.split(pool, held_back, seed)
     drawn = dataset.sample(rest, samples, seed)
     note = (
-        f"calibrated on {drawn.n:,} of {pool.n:,} samples of {short(source)}; "
+        f"{_calibrated(drawn, pool, source)}; "
         f"{judges.n:,} others were held back to judge fidelity to the float model"
     )
-    return Sets(drawn, replace(judges, y=None), labelled=False, notes=(note,))
+    return Sets(
+        drawn,
+        replace(judges, y=None),
+        labelled=False,
+        training=_training_left(read, calibration, train, held_back, seed),
+        notes=(note,),
+    )
 
 
 def calibration_only(
@@ -109,8 +123,64 @@ def calibration_only(
     source = calibration if calibration is not None else train or ""
     pool = read(source)
     drawn = dataset.sample(pool, samples, seed)
+    return Sets(
+        drawn,
+        replace(drawn, y=None),
+        labelled=False,
+        training=training(read, train),
+        notes=(_calibrated(drawn, pool, source),),
+    )
+
+
+def doubts(sets: Sets) -> tuple[str, ...]:
+    """Warnings of calibration samples that cannot give fitting ranges, input by input."""
+    found = []
+    for name, array in sets.calibration.inputs.items():
+        low, high = float(array.min()), float(array.max())
+        if (array == array[:1]).all() and (len(array) > 1 or low == high):
+            found.append(
+                f"warning: input {name!r} is the same in all {len(array):,} calibration samples, "
+                "which tell nothing of the ranges that it leads to"
+            )
+        elif beyond := _beyond(sets.evaluation.inputs[name], low, high):
+            found.append(
+                f"warning: {beyond:,} of {sets.evaluation.n:,} evaluation samples of input "
+                f"{name!r} lie far outside of {low:.4g} to {high:.4g}, what the calibration "
+                "samples hold: int8 clips them"
+            )
+    return tuple(found)
+
+
+def _beyond(array: Array, low: float, high: float) -> int:
+    """Samples that leave a range by more than its width; 0 where they are a handful in many."""
+    width = high - low
+    real = np.asarray(array, dtype=np.float32)
+    far = (real < low - width) | (real > high + width)
+    count = int(far.reshape(len(array), -1).any(axis=1).sum())
+    return count if count > _RARE_SHARE * len(array) else 0
+
+
+def training(read: Loader, train: str | None, absent: str = "no --train is given") -> Training:
+    """Samples of a training set; `absent` where there is none."""
+    return absent if train is None else lambda: read(train)
+
+
+def _training_left(
+    read: Loader, calibration: str | None, train: str | None, held_back: int, seed: int
+) -> Training:
+    """What is left of the training set where judges were held back."""
+    if train is None:
+        return training(read, train)
+    if calibration is not None:
+        return "without --eval, samples that judge could be among those of --train"
+    # The split is drawn again, so that no set waits in memory for a step that may never come.
+    return lambda: dataset.split(read(train), held_back, seed)[0]
+
+
+def _calibrated(drawn: Dataset, pool: Dataset, source: str) -> str:
     note = f"calibrated on {drawn.n:,} of {pool.n:,} samples of {short(source)}"
-    return Sets(drawn, replace(drawn, y=None), labelled=False, notes=(note,))
+    classes = 0 if pool.classes is None else len(set(pool.classes.tolist()))
+    return f"{note}, balanced over {classes} classes" if classes > 1 and drawn.n < pool.n else note
 
 
 def short(ref: str) -> str:

@@ -1,23 +1,20 @@
-"""A model on its way through the build: its float form, its samples, its int8 candidates."""
+"""A model on its way through the build: its float form and its samples."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from green_edge.build.sets import Sets
-from green_edge.convert.converters import Converters
+from green_edge.build.tools import Tools
 from green_edge.convert.formats import Source
 from green_edge.convert.signature import Names, in_authors_order, names
-from green_edge.core.recipe import Quantizer
-from green_edge.data.dataset import Dataset
+from green_edge.convert.token_ids import refuse_real_ids
 from green_edge.tflite.model import TfliteModel
 from green_edge.tflite.read import read
 from green_edge_agent.runtime.processing import finish, prepare
 from green_edge_wire.errors import ConfigError, ModelError
 from green_edge_wire.manifest import Pipeline, TensorSpec
-
-RECIPE_NAMES: Mapping[Quantizer, str] = {"tf": "int8-tf-minmax", "aeq": "int8-aeq-minmax"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +40,26 @@ class FloatModel:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One model with its samples: the main one, or a fold's.
+    """One model with its samples: the main one, or a fold's; `title` is for messages."""
 
-    Attributes:
-        candidates: int8 .tflite by quantizer, in the recipe's order.
-        failures: why a quantizer gave none.
-    """
-
+    title: str
     source: Source
     float_model: FloatModel
     sets: Sets
-    candidates: Mapping[Quantizer, bytes]
-    failures: Mapping[Quantizer, ModelError]
 
 
-def to_float(converters: Converters, source: Source) -> FloatModel:
+def to_float(tools: Tools, source: Source) -> FloatModel:
     """Convert a model to float and read it; its first output is the one that its author put first.
 
     Raises:
-        ModelError: it cannot be converted, has dynamic shapes, or is quantized already.
+        ModelError: it cannot be converted, has dynamic shapes, is quantized already, or takes token
+            ids as real numbers.
     """
     try:
-        content = converters.to_float(source)
+        content = tools.to_float(source)
         facts = read(content)
         _check_float(facts)
+        refuse_real_ids(content)
     except ModelError as error:
         raise ModelError(f"{source.path}: {error.message}", hint=error.hint) from error
     ordered = in_authors_order(content)
@@ -114,47 +107,3 @@ def check_pipeline(pipeline: Pipeline, labels: Sequence[str], facts: TfliteModel
         finish(pipeline, [np.zeros(spec.shape, spec.dtype) for spec in given], given, labels)
     except ModelError as error:
         raise ConfigError(error.message, place="--pipeline", hint=error.hint) from None
-
-
-def quantize(
-    converters: Converters,
-    source: Source,
-    float_model: FloatModel,
-    calibration: Dataset,
-    quantizers: Sequence[Quantizer],
-    tell: Callable[[Quantizer], None],
-) -> tuple[dict[Quantizer, bytes], dict[Quantizer, ModelError]]:
-    """Make the int8 candidates of a model, telling `tell` of each before.
-
-    Returns:
-        Candidates by quantizer, and why the other ones failed.
-    """
-    made: dict[Quantizer, bytes] = {}
-    failed: dict[Quantizer, ModelError] = {}
-    inputs = float_model.names.inputs
-    arrays = [calibration.inputs[name] for name in inputs]
-    for quantizer in quantizers:
-        tell(quantizer)
-        try:
-            if quantizer == "tf":
-                content = converters.to_int8(source, inputs, arrays)
-            else:
-                content = converters.quantize(float_model.content, inputs, arrays)
-            _check_int8(float_model.facts, read(content))
-        except ModelError as error:
-            failed[quantizer] = error
-        else:
-            made[quantizer] = content
-    return made, failed
-
-
-def _check_int8(before: TfliteModel, after: TfliteModel) -> None:
-    """Refuse a candidate whose real-valued inputs and outputs are not int8."""
-    wanted = [_int8_of(spec) for spec in (*before.inputs, *before.outputs)]
-    got = [spec.dtype for spec in (*after.inputs, *after.outputs)]
-    if sorted(wanted) != sorted(got):
-        raise ModelError("its inputs and outputs did not become int8")
-
-
-def _int8_of(spec: TensorSpec) -> str:
-    return "int8" if spec.dtype == "float32" else spec.dtype

@@ -1,21 +1,16 @@
 """Brings the models of a build to where they can be judged: float form, samples, candidates."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
+from green_edge.build.candidates import RankLayers, Workbench
 from green_edge.build.folds import Fold
 from green_edge.build.options import BuildOptions, Progress
 from green_edge.build.plan import Plan
-from green_edge.build.sets import Sets, calibration_only, loader, pick
-from green_edge.build.subject import (
-    RECIPE_NAMES,
-    FloatModel,
-    Subject,
-    check_labels,
-    check_pipeline,
-    quantize,
-    to_float,
-)
-from green_edge.convert.converters import Converters
+from green_edge.build.sets import Sets, calibration_only, loader, pick, training
+from green_edge.build.subject import FloatModel, Subject, check_labels, check_pipeline, to_float
+from green_edge.build.tools import Tools
 from green_edge.convert.formats import Source
 from green_edge.data.load import check_labels as check_classes
 from green_edge_wire.errors import ModelError
@@ -34,6 +29,10 @@ class Steps:
         self._progress(doing, self._done / self._total)
         self._done += 1
 
+    def further(self, doing: str) -> None:
+        """Say what is being done beyond the total."""
+        self._progress(doing)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -41,12 +40,16 @@ class Job:
 
     options: BuildOptions
     plan: Plan
-    converters: Converters
+    tools: Tools
+    rank: RankLayers
     tell: Steps
 
 
-def make_subjects(job: Job) -> tuple[Subject, list[Subject]]:
+def make_subjects(job: Job) -> tuple[Workbench, list[Workbench]]:
     """Make the main model, and those that are judged: the folds', or the main one itself.
+
+    The plan's methods are applied to each before the next is read, as the names in a Keras graph
+    depend on what was built before: so the main model's bytes are the same without folds.
 
     Raises:
         ConfigError: labels or data sets that do not fit.
@@ -56,10 +59,16 @@ def make_subjects(job: Job) -> tuple[Subject, list[Subject]]:
     float_model = _float(job, plan.source, "the model")
     check_labels(options.labels, float_model.facts)
     check_pipeline(options.pipeline, options.labels, float_model.facts)
-    main = _quantized(job, plan.source, float_model, _main_sets(job, float_model), "the model")
+    main = _quantized(job, "the model", plan.source, float_model, _main_sets(job, float_model))
     if not plan.folds:
         return main, [main]
     return main, [_fold_subject(job, fold, float_model) for fold in plan.folds]
+
+
+def untrainable(benches: Sequence[Workbench]) -> str | None:
+    """Why some model has no samples to train on; None where all have."""
+    found = (bench.subject.sets.training for bench in benches)
+    return next((training for training in found if isinstance(training, str)), None)
 
 
 def _main_sets(job: Job, float_model: FloatModel) -> Sets:
@@ -85,25 +94,29 @@ def _main_sets(job: Job, float_model: FloatModel) -> Sets:
     return _fitting(sets, float_model)
 
 
-def _fold_subject(job: Job, fold: Fold, main: FloatModel) -> Subject:
+def _fold_subject(job: Job, fold: Fold, main: FloatModel) -> Workbench:
     options = job.options
-    what = f"fold {fold.number}"
-    float_model = _float(job, fold.source, what)
+    title = f"fold {fold.number}"
+    float_model = _float(job, fold.source, title)
     shapes = [[spec.shape for spec in model.facts.inputs] for model in (float_model, main)]
     if shapes[0] != shapes[1]:
         raise ModelError(
             f"{fold.source.path}: its inputs are {shapes[0]}, those of the main model {shapes[1]}"
         )
+    read_ref = loader(float_model.inputs, options.pipeline, options.labels)
     own = fold.calibration is not None or fold.train is not None
     sets = pick(
-        loader(float_model.inputs, options.pipeline, options.labels),
+        read_ref,
         calibration=fold.calibration if own else options.calibration,
         train=fold.train if own else options.train,
         evaluation=fold.eval,
         samples=options.recipe.calibration_samples,
         seed=options.seed,
     )
-    return _quantized(job, fold.source, float_model, _fitting(sets, float_model), what)
+    # The samples that judge a fold may be among those of --train.
+    own_training = training(read_ref, fold.train, f"{title} has no train.npz")
+    sets = replace(_fitting(sets, float_model), training=own_training)
+    return _quantized(job, title, fold.source, float_model, sets)
 
 
 def _fitting(sets: Sets, float_model: FloatModel) -> Sets:
@@ -112,18 +125,20 @@ def _fitting(sets: Sets, float_model: FloatModel) -> Sets:
     return sets
 
 
-def _float(job: Job, source: Source, what: str) -> FloatModel:
-    job.tell(f"converting {what} to float .tflite")
-    return to_float(job.converters, source)
+def _float(job: Job, source: Source, title: str) -> FloatModel:
+    job.tell(f"converting {title} to float .tflite")
+    return to_float(job.tools, source)
 
 
-def _quantized(job: Job, source: Source, float_model: FloatModel, sets: Sets, what: str) -> Subject:
-    made, failed = quantize(
-        job.converters,
-        source,
-        float_model,
-        sets.calibration,
-        job.plan.quantizers,
-        lambda quantizer: job.tell(f"quantizing {what}: {RECIPE_NAMES[quantizer]}"),
-    )
-    return Subject(source, float_model, sets, made, failed)
+def _quantized(
+    job: Job, title: str, source: Source, float_model: FloatModel, sets: Sets
+) -> Workbench:
+    options = job.options
+    subject = Subject(title, source, float_model, sets)
+    bench = Workbench(subject, job.tools, job.rank, options.recipe, options.seed)
+    for method in job.plan.methods:
+        job.tell(f"quantizing {title}: {method.name}")
+        # The workbench remembers a failure, which matters once the method is judged.
+        with suppress(ModelError):
+            bench.int8(method)
+    return bench

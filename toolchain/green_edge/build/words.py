@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from green_edge.core.report import BuildReport, Candidate, Guard, Quality
+from green_edge.build.comparison_words import short_name
+from green_edge.core.report import BuildReport, Candidate, Guard, Quality, StepReport
 from green_edge_wire.units import KIB_BYTES, MIB_BYTES
 
 _PERCENT = 100.0
@@ -26,13 +27,14 @@ _METRICS = {
     ),
     "fidelity": Metric(
         "Agreement with the float model",
-        "share of samples whose best class is the float model's; says nothing of right and wrong, "
-        "as no labels were given",
+        "share of samples whose best class is the float model's, in every output; says nothing of "
+        "right and wrong, as no labels were given",
     ),
     "fidelity-closeness": Metric(
         "Closeness to the float model",
         "1 less the root-mean-square difference to the float model's output in units of its "
-        "standard deviation; says nothing of right and wrong, as no labels were given",
+        "standard deviation; of several outputs the worst one counts, and one of class "
+        "probabilities by its best class; says nothing of right and wrong, as no labels were given",
     ),
 }
 
@@ -111,10 +113,11 @@ def summary(report: BuildReport) -> str:
 
 def guard_sentence(guard: Guard) -> str:
     """Say what the guard found."""
+    widened = f" widened for {guard.looks} looks:" if guard.looks > 1 else ""
     found = (
         f"Float minus int8, paired on the same {count(guard.n)} samples: {points(guard.drop_pp)} "
-        f"percentage points (95 % interval {points(guard.low_pp)} to {points(guard.high_pp)}; "
-        f"positive is worse). Allowed: {guard.max_drop_pp:g}."
+        f"percentage points (95 % interval{widened} {points(guard.low_pp)} to "
+        f"{points(guard.high_pp)}; positive is worse). Allowed: {guard.max_drop_pp:g}."
     )
     return f"{found} {_VERDICTS[guard.verdict]}"
 
@@ -167,5 +170,57 @@ def _binary(quality: Quality) -> bool:
 
 
 def rows(report: BuildReport) -> tuple[Candidate, ...]:
-    """The float model and the candidates, in the order of tables."""
-    return (report.float_model, *report.candidates)
+    """The float model, the candidates tried at once and the shipped one, in the order of tables."""
+    repaired = {step.recipe for step in rungs(report)} - {report.chosen.recipe}
+    return (report.float_model, *(c for c in report.candidates if c.recipe not in repaired))
+
+
+def rungs(report: BuildReport) -> tuple[StepReport, ...]:
+    """Steps of the repair ladder."""
+    return tuple(step for step in report.steps[1:] if step.recipe is not None or step.skipped)
+
+
+def label(report: BuildReport, recipe: str) -> str:
+    """A recipe's name for tables; that of a repaired model is too long for them."""
+    return "repaired" if recipe in {step.recipe for step in rungs(report)} else recipe
+
+
+def gain(step: StepReport) -> str:
+    """What a rung gained in percentage points; a dash where it was not taken."""
+    return "-" if step.gained_pp is None else f"{points(step.gained_pp)} pp"
+
+
+def fate(step: StepReport) -> str:
+    """What became of a rung, with the number of layers that it left alone."""
+    if step.kept is None:
+        return "not taken"
+    word = "kept" if step.kept else "dropped"
+    return f"{word}, {len(step.skipped)} skipped" if step.skipped else word
+
+
+def untaken(report: BuildReport) -> tuple[str, ...]:
+    """Rungs of the ladder that were come to and not taken, with the reason of each."""
+    return tuple(
+        f"{skip.layer} was not taken: {skip.reason}"
+        for step in rungs(report)
+        if step.kept is None
+        for skip in step.skipped
+    )
+
+
+def skipped(step: StepReport, most: int = 8) -> tuple[str, ...]:
+    """The first of the layers that a step left alone, by short names."""
+    shown = [f"{short_name(skip.layer)}: {skip.reason}" for skip in step.skipped[:most]]
+    left = len(step.skipped) - most
+    return (*shown, *([f"and {left} more, in build-report.json"] if left > 0 else []))
+
+
+def ladder(report: BuildReport) -> str:
+    """Say why the ladder was climbed and how far it led."""
+    first = report.steps[0].quality or report.chosen.quality
+    gained_pp = (report.chosen.quality.value - first.value) * _PERCENT
+    return (
+        f"The best of the first candidates did not pass the guard, so repairs were tried in turn, "
+        f"each compared with the best so far: {percent(first.value)} became "
+        f"{percent(report.chosen.quality.value)} ({points(gained_pp)} pp)."
+    )

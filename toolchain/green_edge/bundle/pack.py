@@ -30,7 +30,7 @@ class BundleContents:
         name: of the model.
         version: of the model.
         target: name of the target that the model was built for.
-        model: the `.tflite` file.
+        model: the `.tflite` file, for the CPU.
         inputs: as the file declares them.
         outputs: as the file declares them.
         golden_inputs: one array an input, in its dtype; axis 0 counts the samples, the others are
@@ -40,6 +40,7 @@ class BundleContents:
         pipeline: pre- and post-processing.
         labels: names of the classes; empty for none.
         golden_tolerance: see the manifest.
+        edgetpu_model: the same model from the Edge TPU compiler, where it was compiled.
     """
 
     name: str
@@ -54,6 +55,7 @@ class BundleContents:
     pipeline: Pipeline = field(default_factory=Pipeline)
     labels: tuple[str, ...] = ()
     golden_tolerance: float = 1.0
+    edgetpu_model: bytes | None = None
 
 
 def pack(contents: BundleContents, signer: SigningKey) -> bytes:
@@ -77,13 +79,18 @@ def pack(contents: BundleContents, signer: SigningKey) -> bytes:
 
 def _members(contents: BundleContents) -> list[tuple[Member, bytes]]:
     files = [contents.model]
+    if contents.edgetpu_model is not None:
+        files.append(contents.edgetpu_model)
     if contents.labels:
         files.append("".join(f"{label}\n" for label in contents.labels).encode())
     files.append(codec.dumps(contents.pipeline).encode())
     files += [_npy(array) for array in (*contents.golden_inputs, *contents.golden_outputs)]
     files.append(contents.record)
     names = archive.layout_of(
-        labelled=bool(contents.labels), inputs=len(contents.inputs), outputs=len(contents.outputs)
+        labelled=bool(contents.labels),
+        edgetpu=contents.edgetpu_model is not None,
+        inputs=len(contents.inputs),
+        outputs=len(contents.outputs),
     )
     return [
         (Member(name, role, len(content), hashlib.sha256(content).hexdigest()), content)

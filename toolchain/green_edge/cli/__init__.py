@@ -32,6 +32,8 @@ COMMANDS = {
     "init": _Entry("init", "Write a commented green-edge.toml.", "host"),
     "build": _Entry("build", "Quantize a model for a target, under an accuracy guard.", "build"),
     "inspect": _Entry("inspect", "Show what a model file or a bundle holds.", "build"),
+    "compare": _Entry("compare", "Compare two models, and find the layers that differ.", "build"),
+    "check": _Entry("check", "Tell whether a model runs on a target, and why not.", "build"),
     "bench": _Entry("bench", "Measure a model's latency on this machine.", "build"),
     "keys": _Entry("keys", "Make, list and export signing keys.", "host"),
     "verify": _Entry("verify", "Check a bundle's bytes and signature.", "host"),

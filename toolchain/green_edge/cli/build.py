@@ -1,5 +1,6 @@
 """`green-edge build`: quantize a model for its targets, under an accuracy guard."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("--config", type=_FILE, help="Project file; options here win over it.")
 @click.option("--target", "targets", multiple=True, help="Such as host, pi4, pi5; repeatable.")
 @click.option("--calibration", help="Samples that set the int8 ranges.")
+@click.option("--calibration-samples", type=int, help="At most so many of them [200].")
 @click.option("--train", help="Training set; calibration samples are drawn from it.")
 @click.option("--eval", help="Labelled samples to judge by, or a folder of folds.")
 @click.option("--labels", type=_FILE, help="Class names, one a line.")
 @click.option("--pipeline", type=_FILE, help="Pre- and post-processing (JSON).")
-@click.option("--recipe", help="auto, int8 or a recipe file.")
+@click.option("--recipe", help="auto (repairs int8 that fails the guard), int8 or a recipe file.")
 @click.option("--max-drop", "max_drop_pp", type=float, help="Allowed drop of quality in pp [2.0].")
 @click.option("--name", help="Of the model; by default that of its file.")
 @click.option("--model-version", type=int, help="By default one more than the last, if changed.")
@@ -74,7 +76,10 @@ def _say_key(key: SigningKey, path: Path) -> None:
 
 
 def _plan(summary: PlanSummary) -> str:
-    steps = "\n".join(f"  {i}. {step}" for i, step in enumerate(summary.steps, 1))
+    steps = "\n".join(
+        textwrap.fill(step, 80, initial_indent=f"{i:3}. ", subsequent_indent=" " * 5)
+        for i, step in enumerate(summary.steps, 1)
+    )
     files = "\n".join(f"  {name}" for name in summary.files)
     return (
         f"{summary.name}: {summary.model} ({summary.format}) for {', '.join(summary.targets)}\n"

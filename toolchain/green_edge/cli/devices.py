@@ -35,7 +35,7 @@ def command(*, as_json: bool, options: Options) -> None:
     if not rows:
         render.say("no device has reported yet; 'green-edge up --device ID' prints settings")
         return
-    headers = ("device", "seen", "model", "update", "board", "runtime")
+    headers = ("device", "seen", "model", "on", "update", "board", "runtime")
     render.text(render.table(headers, [_line(row, now) for row in rows]))
     for row in rows:
         for problem in (row.reason, *row.problems):
@@ -47,7 +47,8 @@ def _line(row: DeviceRow, now_unix_ms: int) -> tuple[str, ...]:
     active = slot_in(row, "active")
     model = "none" if active is None else f"{active.model} {active.model_version}"
     seen = "online" if row.online else f"{_age(now_unix_ms - row.last_seen_unix_ms)} ago"
-    return (row.device_id, seen, model, row.state or "unknown", row.board[:24], row.runtime)
+    state = row.state or "unknown"
+    return (row.device_id, seen, model, row.runs_on, state, row.board[:24], row.runtime)
 
 
 def _age(age_ms: int) -> str:

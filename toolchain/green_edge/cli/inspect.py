@@ -5,15 +5,18 @@ from pathlib import Path
 
 import click
 
-from green_edge.build.inspection import BundleView, Inspection, inspect
+from green_edge.build.inspection import Inspection, inspect
+from green_edge.build.model_file import BundleView
 from green_edge.cli import render
 from green_edge.convert.keras_layers import KerasFile
+from green_edge.targets.edgetpu.compiled import Compiled
 from green_edge.tflite.model import TfliteModel
 from green_edge_wire.manifest import TensorSpec
 
 _WIDTH = 80
 _OP_CHARS = 22
 _SHAPE_CHARS = 14
+_LIBEDGETPU = {14: ", that of libedgetpu 16.0"}
 
 
 @click.command("inspect", epilog="Example: green-edge inspect model.tflite")
@@ -23,7 +26,8 @@ _SHAPE_CHARS = 14
 def command(file: Path, *, quick: bool, as_json: bool) -> None:
     """Show what FILE holds: operations, versions, tensors, MACs, parameters and bytes.
 
-    FILE is a .tflite, a Keras file (.keras, .h5), a SavedModel folder or a bundle (.gedge).
+    FILE is a .tflite, a Keras file (.keras, .h5), a SavedModel folder or a bundle (.gedge). Of a
+    .tflite compiled for the Edge TPU also what is on the chip and which runtime it needs.
     """
     progress = render.Progress()
     found = inspect(file, convert=not quick, progress=progress)
@@ -44,6 +48,8 @@ def _sections(found: Inspection) -> list[str]:
         sections.append(_bundle(found.bundle))
     if found.keras is not None:
         sections.append(_keras(found.keras))
+    if found.edgetpu is not None:
+        sections.append(_edgetpu(found.edgetpu))
     if found.tflite is not None:
         sections += [_summary(found.tflite), _ops(found.tflite)]
     return sections
@@ -63,6 +69,24 @@ def _bundle(view: BundleView) -> str:
     rows = [[m.name, m.role, f"{m.length_bytes:,}", m.sha256[:16]] for m in manifest.members]
     members = render.table(["member", "role", "bytes", "sha256"], rows, right="llrl")
     return "\n".join(lines) + "\n\n" + members
+
+
+def _edgetpu(compiled: Compiled) -> str:
+    runtime = compiled.min_runtime_version
+    lines = [
+        f"compiled for the Edge TPU, subgraphs: {compiled.subgraphs}",
+        f"operations on the CPU: {compiled.cpu_ops}",
+        f"parameters cached on the chip: {compiled.cached_bytes:,} bytes",
+        f"parameters streamed at every inference: {compiled.streamed_bytes:,} bytes",
+        f"lowest runtime version: {runtime}" + _LIBEDGETPU.get(runtime, ""),
+        f"code: {compiled.instruction_bytes:,} bytes",
+        f"activations a tile: {compiled.narrow_bytes_per_tile:,} bytes",
+    ]
+    if compiled.scratch_bytes:
+        lines.append(f"activations in the host's memory: {compiled.scratch_bytes:,} bytes")
+    if compiled.estimated_cycles is not None:
+        lines.append(f"the compiler's estimate of compute: {compiled.estimated_cycles:,} cycles")
+    return "\n".join(lines)
 
 
 def _keras(file: KerasFile) -> str:
@@ -102,7 +126,7 @@ def _ops(model: TfliteModel) -> str:
     rows = []
     for op in model.ops:
         output = model.tensors[op.outputs[0]] if op.outputs else None
-        name = op.op if op.custom_code is None else f"CUSTOM {op.custom_code}"
+        name = op.custom_code or op.op
         version = f" v{op.version}"
         rows.append([
             str(op.index),

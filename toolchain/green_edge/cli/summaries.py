@@ -25,7 +25,7 @@ def build_summary(out: Path, report: BuildReport) -> str:
     title = words.metric(report.chosen.quality.metric).title.lower()
     rows = [
         [
-            ("* " if c.recipe == report.chosen.recipe else "  ") + c.recipe,
+            ("* " if c.recipe == report.chosen.recipe else "  ") + words.label(report, c.recipe),
             words.percent(c.quality.value),
             words.interval(c.quality),
             words.size(c.size_bytes),
@@ -46,11 +46,40 @@ def build_summary(out: Path, report: BuildReport) -> str:
         f"{report.model.name} version {report.model.version}: {words.count(float_model.macs)} MACs,"
         f" {words.count(float_model.params)} parameters\n\n"
         f"{render.table(headers, rows, right='lrrrrr')}\n"
-        f"{_paragraph(legend)}\n\n"
+        f"{_paragraph(legend)}\n\n{_ladder(report)}"
         f"guard: {report.guard.verdict}\n{_paragraph(words.guard_sentence(report.guard))}\n"
-        f"samples:\n{notes}\nbundles:\n{bundles}\nreport: {out / REPORT_HTML}"
+        f"notes:\n{notes}\nbundles:\n{bundles}\nreport: {out / REPORT_HTML}"
+    )
+
+
+def _ladder(report: BuildReport) -> str:
+    """Rungs of the repair ladder; empty where it was not needed."""
+    rungs = words.rungs(report)
+    if not rungs:
+        return ""
+    rows = [
+        [
+            f"  {step.step}",
+            "-" if step.quality is None else words.percent(step.quality.value),
+            words.gain(step),
+            words.fate(step),
+        ]
+        for step in rungs
+    ]
+    table = render.table(["  rung", "quality", "gained", "outcome"], rows, right="lrrl")
+    reasons = [_paragraph(reason) for reason in words.untaken(report)]
+    shipped = _paragraph(f"Shipped: {report.chosen.recipe}.")
+    return "\n".join(
+        ["repair ladder", _paragraph(words.ladder(report)), "", table, *reasons, shipped, "", ""]
     )
 
 
 def _paragraph(sentences: str) -> str:
-    return textwrap.fill(sentences, width=80, initial_indent="  ", subsequent_indent="  ")
+    return textwrap.fill(
+        sentences,
+        width=80,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

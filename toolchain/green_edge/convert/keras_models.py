@@ -2,12 +2,12 @@
 
 import warnings
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from green_edge.convert import legacy_h5, recurrent
 from green_edge_wire.errors import ModelError
 
 
@@ -19,20 +19,27 @@ def load_batch_1(path: Path) -> Any:
 
     Raises:
         ModelError: the file is damaged, was saved by Keras 2, needs code that it does not carry,
-            or leaves more open than the batch.
+            leaves more open than the batch, or holds recurrent layers of too many steps.
     """
-    model = _load(path)
+    model = load(path)
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise ModelError(
             "the model does not say which inputs it takes",
             hint="export it as a SavedModel (model.export) and build that",
         )
     inputs = [_fixed_input(tensor) for tensor in model.inputs]
-    outputs = model(inputs[0] if len(inputs) == 1 else inputs)
-    return keras.Model(inputs, outputs)
+    forms = recurrent.prepare(model)
+    wrapped = keras.Model(inputs, model(inputs[0] if len(inputs) == 1 else inputs))
+    forms.check(wrapped)
+    return wrapped
 
 
-def _load(path: Path) -> Any:
+def load(path: Path) -> Any:
+    """Load a Keras file, its batch as it was saved.
+
+    Raises:
+        ModelError: it is damaged, was saved by Keras 2, or needs code that it does not carry.
+    """
     keras.backend.clear_session()
     # Else the converter's export prints a page about the model, which hides what went wrong.
     keras.config.disable_interactive_logging()
@@ -40,7 +47,8 @@ def _load(path: Path) -> Any:
         # Saved optimizers and compile arguments do not matter to an inference graph.
         warnings.simplefilter("ignore")
         try:
-            return keras.models.load_model(path, compile=False, custom_objects=_legacy_layers(path))
+            with legacy_h5.readable(path) as file:
+                return keras.models.load_model(file, compile=False)
         except (TypeError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
             raise _unreadable(error) from error
 
@@ -55,27 +63,6 @@ def _unreadable(error: Exception) -> ModelError:
     else:
         hint = "open it with Keras 3 and save it again, or export a SavedModel"
     return ModelError(f"Keras {keras.__version__} cannot load it: {shown}", hint=hint)
-
-
-def _legacy_layers(path: Path) -> Mapping[str, type] | None:
-    """Layers as old `.h5` files describe them: with `groups`, which Keras 3 refuses.
-
-    Keras 2 wrote `groups: 1` for depthwise and separable convolutions, where it means nothing.
-    """
-    if path.suffix == ".keras":
-        return None
-
-    class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
-        def __init__(self, *args: Any, groups: int | None = None, **kwargs: Any) -> None:
-            del groups
-            super().__init__(*args, **kwargs)
-
-    class SeparableConv2D(keras.layers.SeparableConv2D):  # type: ignore[misc]
-        def __init__(self, *args: Any, groups: int | None = None, **kwargs: Any) -> None:
-            del groups
-            super().__init__(*args, **kwargs)
-
-    return {"DepthwiseConv2D": DepthwiseConv2D, "SeparableConv2D": SeparableConv2D}
 
 
 def _fixed_input(tensor: Any) -> Any:

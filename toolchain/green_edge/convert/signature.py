@@ -46,7 +46,7 @@ def in_authors_order(tflite: bytes) -> bytes:
     return _reordered(tflite, (), _by_name(outputs))
 
 
-def as_converted(tflite: bytes, inputs: Sequence[str] = ()) -> bytes:
+def as_converted(tflite: bytes, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> bytes:
     """Undo what the TF converter did to the order of inputs and outputs.
 
     Numbered outputs follow their numbers; named ones, of a model that returns a dict, follow their
@@ -55,11 +55,17 @@ def as_converted(tflite: bytes, inputs: Sequence[str] = ()) -> bytes:
     Args:
         tflite: as the converter made it.
         inputs: their names in the author's order; nothing is moved where they are not the file's.
+        outputs: likewise, of an author who named them.
     """
     taken, given = _signature(schema.Model.GetRootAs(tflite, 0))
-    wanted = dict(taken)
-    order = [wanted[name] for name in inputs if name in wanted]
-    return _reordered(tflite, order, _by_name(given))
+    chosen = _chosen(given, outputs) if outputs else _by_name(given)
+    return _reordered(tflite, _chosen(taken, inputs), chosen)
+
+
+def _chosen(entries: Sequence[tuple[str, int]], order: Sequence[str]) -> list[int]:
+    """Tensors of signature entries in the order of `order`."""
+    wanted = dict(entries)
+    return [wanted[name] for name in order if name in wanted]
 
 
 def _by_name(entries: Sequence[tuple[str, int]]) -> list[int]:

@@ -39,6 +39,7 @@ _CHATTER = re.compile(r"[IW]\d{4} \d\d:|WARNING: All log messages before absl")
 # no addresses, no random names.
 _LOG_HEAD = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ ")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RANDOM = re.compile(r"\b(tmp|green-edge-)[a-z0-9_]{8}\b")
 # Nor shall they tell this machine's folders.
 _FOLDERS = re.compile(r"(?:/[\w.@+~-]+)+/(?=[\w.])")
@@ -80,7 +81,7 @@ class Worker:
         """End the child, at once when something went wrong."""
         self.close(at_once=error is not None)
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: Request) -> Reply:
         """Have the child fulfil a request; its `out` exists when this returns.
 
         Raises:
@@ -95,6 +96,7 @@ class Worker:
             raise
         if reply.error is not None:
             raise ModelError(steady(reply.error), hint=reply.hint)
+        return reply
 
     def close(self, *, at_once: bool = False) -> None:
         """End the child; one that is idle ends by itself when its standard input does."""
@@ -123,9 +125,10 @@ class Worker:
             return codec.loads(Reply, answer, strict=True)
         code = process.wait()
         self.close()
+        said = self._tail()
         raise ModelError(
-            f"the converter {_ended(code)} in step '{request.op}'{self._tail()}",
-            hint=_remedy(code, self._log.parent),
+            f"the converter {_ended(code)} in step '{request.op}'{said}",
+            hint=_remedy(code, said, self._log.parent),
         )
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -186,6 +189,8 @@ def child_environment(environment: os._Environ[str] | dict[str, str]) -> dict[st
         "PYTHONUNBUFFERED": "1",
         # The log's last lines shall be about the failure.
         "PYTHONWARNINGS": "ignore",
+        # A model must not run code of its own when it is opened.
+        "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
     }
 
 
@@ -194,7 +199,7 @@ def tail(log: str) -> str:
 
     Where the log ends in a Python exception, that is from its name on; else the last lines.
     """
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line.strip() for line in _COLOUR.sub("", log).splitlines() if line.strip()]
     lines = [_LOG_HEAD.sub("", line) for line in lines if not _CHATTER.match(line)]
     raised = [i for i, line in enumerate(lines) if _RAISED.match(line)]
     words = lines[raised[-1] :] if raised else lines[-_TAIL_LINES:]
@@ -215,13 +220,16 @@ def _ended(code: int) -> str:
     return "was killed (SIGKILL)" if -code == signal.SIGKILL else f"crashed ({name})"
 
 
-def _remedy(code: int, folder: Path) -> str | None:
+def _remedy(code: int, said: str, folder: Path) -> str | None:
     if shutil.disk_usage(folder).free < _LITTLE_BYTES:
         return "the disk of its temporary files is full: make room, or set TMPDIR to another"
     if -code == signal.SIGKILL:
         return "the kernel does this when memory runs out: close other programs or add swap"
-    if code < 0:
-        return "recurrent Keras layers are known to crash it: build them with unroll=True"
+    if code < 0 or "TensorListReserve" in said:
+        return (
+            "recurrent layers of a SavedModel stop it: give the .keras file, "
+            "or build them with unroll=True"
+        )
     return None
 
 

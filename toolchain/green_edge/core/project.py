@@ -34,10 +34,15 @@ class ModelSection:
 
 @dataclass(frozen=True, slots=True)
 class BuildSection:
-    """`[build]`: what is made of it; `calibration`, `train` and `eval` name data sets."""
+    """`[build]`: what is made of it; `calibration`, `train` and `eval` name data sets.
+
+    Attributes:
+        calibration_samples: at most so many of them; as the recipe says when absent.
+    """
 
     targets: tuple[str, ...] = ("host",)
     calibration: str | None = None
+    calibration_samples: int | None = None
     train: str | None = None
     eval: str | None = None
     max_drop_pp: float = 2.0

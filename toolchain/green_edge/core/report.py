@@ -6,9 +6,11 @@ The keys are the fields, in their order; an absent key means that it does not ap
 from dataclasses import dataclass, field
 from typing import Literal
 
+from green_edge.core.recipe import Recipe
+
 SCHEMA = 1
 
-ModelFormat = Literal["keras", "h5", "saved-model", "tflite"]
+ModelFormat = Literal["keras", "h5", "saved-model", "tflite", "onnx", "torch"]
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 
@@ -28,6 +30,33 @@ class ModelRef:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceleratorReport:
+    """What became of the model on an accelerator's own compiler.
+
+    Attributes:
+        status: `not-compiled` where this machine has no compiler, `failed` where it gave nothing.
+        command: that made the compiled file, or that makes it on a machine with the compiler.
+        file: name of the compiled file in the output folder.
+        compiler_version: as the compiler told it.
+        tpu_ops: operations that run on the accelerator, by the compiler's log.
+        cpu_ops: operations that it left to the CPU.
+        cached_bytes: parameters kept on the chip between inferences.
+        streamed_bytes: parameters sent to the chip at every inference.
+        reason: why it is not compiled, and what to do.
+    """
+
+    status: Literal["compiled", "not-compiled", "failed"]
+    command: str | None = None
+    file: str | None = None
+    compiler_version: str | None = None
+    tpu_ops: int | None = None
+    cpu_ops: int | None = None
+    cached_bytes: int | None = None
+    streamed_bytes: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TargetArtefact:
     """What was written for one target.
 
@@ -36,12 +65,14 @@ class TargetArtefact:
         file: name of the .tflite in the output folder.
         bundle: name of the .gedge in the output folder.
         sha256: of the bundle.
+        accelerator: of a target that has one.
     """
 
     name: str
     file: str
     bundle: str
     sha256: str
+    accelerator: AcceleratorReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +106,7 @@ class Candidate:
         macs: multiply-accumulates of one inference.
         zip_bytes: size after zlib level 9.
         latency_us: median on the machine that built it, one thread; never the device's.
+        wide: output tensors of the layers that stay wider than int8.
     """
 
     recipe: str
@@ -85,6 +117,7 @@ class Candidate:
     zip_bytes: int
     quality: Quality
     latency_us: float | None = None
+    wide: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +131,8 @@ class Guard:
         high_pp: upper end of the 95 % interval of the drop.
         n: paired samples.
         reference: what the chosen model was compared with.
+        looks: how many candidates were put to the guard: the first, and each that took the place of
+            the best until one passed; the interval is widened for more than one.
     """
 
     max_drop_pp: float
@@ -107,6 +142,7 @@ class Guard:
     n: int
     verdict: Verdict
     reference: Literal["float"] = "float"
+    looks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +155,16 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What one step of the recipe changed."""
+    """What one step of the recipe changed.
+
+    Attributes:
+        step: what was done; a rung of the repair ladder by its own name, such as `bias-correction`.
+        skipped: layers that were left alone; a rung that names itself here was not taken.
+        recipe: of a rung: name of the candidate that it made.
+        base: of a rung: the recipe that this one was made from, or `float`.
+        gained_pp: of a rung: its quality less that of the best so far; negative is worse.
+        kept: of a rung: whether it took the place of the best.
+    """
 
     step: str
     params_before: int
@@ -131,6 +176,10 @@ class StepReport:
     quality: Quality | None = None
     skipped: tuple[Skip, ...] = ()
     wall_s: float = 0.0
+    recipe: str | None = None
+    base: str | None = None
+    gained_pp: float | None = None
+    kept: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +194,8 @@ class BuildReport:
             is cross-fitted (each model judged on samples that it was not trained on).
         notes: what a reader of the figures has to know.
         tools: version by package of what converted, quantized and ran the models.
+        recipe_used: all keys of the recipe, as a recipe file has them; with `seed` and the guard's
+            `max_drop_pp` it repeats the build.
         record_sha256: of the build record in the bundle: this report without times, latencies,
             host names and paths, so that another machine may come to the same one.
     """
@@ -164,4 +215,5 @@ class BuildReport:
     folds: int = 1
     notes: tuple[str, ...] = ()
     tools: dict[str, str] = field(default_factory=dict)
+    recipe_used: Recipe | None = None
     record_sha256: str | None = None

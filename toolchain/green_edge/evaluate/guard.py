@@ -10,16 +10,25 @@ from green_edge_wire.errors import ModelError
 _PP = 100.0
 
 
-def guard(float_scores: Scores, chosen_scores: Scores, max_drop_pp: float) -> Guard:
+def guard(
+    float_scores: Scores, chosen_scores: Scores, max_drop_pp: float, *, looks: int = 1
+) -> Guard:
     """Judge the drop of quality from the float model to the chosen one.
 
     Passes where the whole 95 % interval lies at or below `max_drop_pp`, fails where it lies above,
     else the samples are too few to tell.
 
+    Args:
+        float_scores: of the reference.
+        chosen_scores: on the same samples.
+        max_drop_pp: the allowed drop.
+        looks: which candidate this is that was put to the guard on these samples; the interval is
+            widened so that trying again and again does not make it kind.
+
     Raises:
         ModelError: the scores are of other samples or another metric; a mistake of the caller.
     """
-    drop = difference(float_scores, chosen_scores)
+    drop = difference(float_scores, chosen_scores, looks=looks)
     low_pp, high_pp = drop.low * _PP, drop.high * _PP
     return Guard(
         max_drop_pp=max_drop_pp,
@@ -28,18 +37,19 @@ def guard(float_scores: Scores, chosen_scores: Scores, max_drop_pp: float) -> Gu
         high_pp=high_pp,
         n=len(float_scores.per_sample),
         verdict=_verdict(low_pp, high_pp, max_drop_pp),
+        looks=looks,
     )
 
 
-def difference(first: Scores, second: Scores) -> Interval:
+def difference(first: Scores, second: Scores, *, looks: int = 1) -> Interval:
     """Mean of `first - second` on the same samples, with its paired 95 % interval."""
     if first.metric != second.metric or len(first.per_sample) != len(second.per_sample):
         raise ModelError("scores of different samples or metrics cannot be compared")
     if not (first.binary and second.binary):
-        return paired_t(first.per_sample, second.per_sample)
+        return paired_t(first.per_sample, second.per_sample, looks=looks)
     right, also = first.per_sample > 0.5, second.per_sample > 0.5
     b, c = int(np.sum(right & ~also)), int(np.sum(~right & also))
-    return tango(b, c, len(right))
+    return tango(b, c, len(right), looks=looks)
 
 
 def _verdict(low_pp: float, high_pp: float, max_drop_pp: float) -> Verdict:

@@ -5,12 +5,14 @@ two shares on the same samples: a score interval, so it keeps a width where no s
 differently, which is where the Wald interval and a bootstrap collapse to a point. Where a few are
 (some 3 to 10), the plain interval covers as little as 93 %; a continuity correction of half a
 sample brings that to 95 %. Student's t for means of graded scores; for their paired differences
-never narrower than Tango's at zero discordant pairs.
+never narrower than Tango's at zero discordant pairs. Where candidates are put to the verdict one
+after the other until one passes, the k-th interval leaves out 2.5 % / k at each end.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,15 @@ class Interval:
     high: float
 
 
+def z_of(looks: int) -> float:
+    """Point of the normal distribution beyond which 2.5 % / `looks` lie, at either end.
+
+    Bonferroni's level for so many looks. Applied to each look in turn, the ends are missed with at
+    most 2.5 % times 1 + 1/2 + ... + 1/looks.
+    """
+    return Z if looks == 1 else NormalDist().inv_cdf(1 - 0.025 / looks)
+
+
 def wilson(k: float, n: int) -> Interval:
     """Score interval of a share: `k` of `n`.
 
@@ -47,7 +58,7 @@ def wilson(k: float, n: int) -> Interval:
     return Interval(share, low, high)
 
 
-def tango(b: int, c: int, n: int, *, correction: float = _HALF_A_PAIR) -> Interval:
+def tango(b: int, c: int, n: int, *, correction: float = _HALF_A_PAIR, looks: int = 1) -> Interval:
     """Score interval of the difference of two paired shares, (b - c) / n.
 
     Args:
@@ -56,13 +67,15 @@ def tango(b: int, c: int, n: int, *, correction: float = _HALF_A_PAIR) -> Interv
         n: all pairs, at least 1.
         correction: for continuity, in pairs; 0 gives the published interval. Without a discordant
             pair none is needed, and the ends are +-z^2 / (n + z^2).
+        looks: see `z_of`.
     """
+    z = z_of(looks)
     difference = (b - c) / n
     shift = correction if b + c else 0.0
     return Interval(
         difference,
-        _root(lambda d: _tango_score(b, c, n, d, -shift) - Z, -1.0, difference),
-        _root(lambda d: _tango_score(b, c, n, d, shift) + Z, difference, 1.0),
+        _root(lambda d: _tango_score(b, c, n, d, -shift) - z, -1.0, difference),
+        _root(lambda d: _tango_score(b, c, n, d, shift) + z, difference, 1.0),
     )
 
 
@@ -112,7 +125,9 @@ def mean_t(values: NDArray[np.float64]) -> Interval:
     return Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0))
 
 
-def paired_t(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
+def paired_t(
+    first: NDArray[np.float64], second: NDArray[np.float64], *, looks: int = 1
+) -> Interval:
     """Interval of the mean of `first - second`, both in 0..1, on the same samples.
 
     Student's t, never narrower than Tango's without any discordant pair: a difference that strikes
@@ -122,20 +137,20 @@ def paired_t(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interva
     n = len(differences)
     mean = float(np.mean(differences))
     spread = float(np.std(differences, ddof=1)) if n > 1 else 0.0
-    half = t_quantile(n - 1) * spread / math.sqrt(n) if n > 1 else 1.0
-    half = max(half, Z * Z / (n + Z * Z))
+    z = z_of(looks)
+    half = t_quantile(n - 1, z) * spread / math.sqrt(n) if n > 1 else 1.0
+    half = max(half, z * z / (n + z * z))
     return Interval(mean, max(mean - half, -1.0), min(mean + half, 1.0))
 
 
-def t_quantile(freedom: int) -> float:
-    """97.5 % point of Student's t.
+def t_quantile(freedom: int, z: float = Z) -> float:
+    """Point of Student's t that has the probability of `z` under the normal distribution.
 
-    A table up to 30 degrees of freedom; above, the expansion of Abramowitz and Stegun 26.7.5,
-    which is within 1e-5 there.
+    For 95 % a table up to 30 degrees of freedom; else the expansion of Abramowitz and Stegun
+    26.7.5, within 1e-5 above 30 degrees, within 1 % from 5 on.
     """
-    if freedom <= len(_T_TABLE):
+    if z == Z and freedom <= len(_T_TABLE):
         return _T_TABLE[freedom - 1]
-    z = Z
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,

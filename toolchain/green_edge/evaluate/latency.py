@@ -5,12 +5,15 @@ the machine does meets them all alike. Timed is the inference with the copies of
 outputs; pre- and post-processing are not.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from green_edge.data.dataset import Array
+from green_edge.evaluate.intervals import Z
 from green_edge_agent.runtime import interpreter
 from green_edge_wire.clock import Clock, SystemClock
 from green_edge_wire.errors import ConfigError
@@ -54,6 +57,66 @@ def measure(
     Raises:
         ModelError: a model cannot run.
     """
+    durations_ns = _durations(
+        models, runs=runs, warm_up=warm_up, seed=seed, threads=threads, clock=clock
+    )
+    return {name: stats(values) for name, values in durations_ns.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRatio:
+    """How many times as long one model takes as another.
+
+    Attributes:
+        median: of the ratios of all rounds.
+        low: its 95 % interval.
+        high: likewise.
+    """
+
+    median: float
+    low: float
+    high: float
+
+
+def ratio(
+    first: bytes, second: bytes, *, runs: int = 100, warm_up: int = 10, seed: int = 0
+) -> LatencyRatio:
+    """Latency of the second model over that of the first, round by round.
+
+    A round runs both, one after the other, so what slows the machine down meets both. The interval
+    is that of a median by order statistics, which assumes no shape of the distribution.
+
+    Raises:
+        ModelError: a model cannot run.
+    """
+    durations_ns = _durations({"first": first, "second": second}, runs=runs, warm_up=warm_up,
+                              seed=seed)  # fmt: skip
+    before = np.asarray(durations_ns["first"], dtype=np.float64)
+    after = np.asarray(durations_ns["second"], dtype=np.float64)
+    return median_ratio(after / before)
+
+
+def median_ratio(ratios: NDArray[np.float64]) -> LatencyRatio:
+    """Median of some ratios with its 95 % interval."""
+    ordered = np.sort(ratios)
+    n = len(ordered)
+    # Of n values, the count below the median is binomial with p = 1/2; normal approximation.
+    half = Z * math.sqrt(n) / 2
+    low = ordered[max(math.floor(n / 2 - half) - 1, 0)]
+    high = ordered[min(math.ceil(n / 2 + half), n - 1)]
+    return LatencyRatio(float(np.median(ordered)), float(low), float(high))
+
+
+def _durations(
+    models: Mapping[str, bytes],
+    *,
+    runs: int,
+    warm_up: int,
+    seed: int,
+    threads: int = 1,
+    clock: Clock | None = None,
+) -> dict[str, list[int]]:
+    """Nanoseconds of each timed run by model; entry i of all is of the same round."""
     if runs < 1 or warm_up < 0 or threads < 1:
         raise ConfigError(f"cannot measure {runs} runs with {threads} threads")
     clock = clock or SystemClock()
@@ -69,7 +132,7 @@ def measure(
             runners[name].invoke(inputs[name])
             if turn >= warm_up:
                 durations_ns[name].append(clock.monotonic_ns() - start_ns)
-    return {name: stats(values) for name, values in durations_ns.items()}
+    return durations_ns
 
 
 def stats(durations_ns: Sequence[int]) -> LatencyStats:

@@ -40,7 +40,7 @@ def predict(
         ModelError: the model cannot run, or its inputs are not the set's.
     """
     runner = interpreter.load(model, threads=threads)
-    arrays = _matched(dataset, runner.inputs)
+    arrays = in_order(dataset, runner.inputs)
     inputs = [quantize(a, spec) for a, spec in zip(arrays, runner.inputs, strict=True)]
     results = []
     every = max(1, dataset.n // _REPORTS)
@@ -55,7 +55,12 @@ def predict(
     )
 
 
-def _matched(dataset: Dataset, specs: Sequence[TensorSpec]) -> list[Array]:
+def in_order(dataset: Dataset, specs: Sequence[TensorSpec]) -> list[Array]:
+    """Arrays of a set in the order of a model's inputs: by name where they agree, else by position.
+
+    Raises:
+        ModelError: the model takes other inputs.
+    """
     by_name = {_plain(name): array for name, array in dataset.inputs.items()}
     wanted = [_plain(spec.name) for spec in specs]
     arrays = [by_name[n] for n in wanted] if set(wanted) == set(by_name) else [*by_name.values()]

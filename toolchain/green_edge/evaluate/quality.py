@@ -2,8 +2,10 @@
 
 With labels: `accuracy` for classes; for target arrays `closeness`, which is 1 less the
 root-mean-square error of the sample in units of the targets' standard deviation, not below 0 (so
-a model that always gives the mean is near 0). Without labels the float model's outputs stand in:
-`fidelity` is the agreement of the best class, `fidelity-closeness` the closeness to its outputs.
+a model that always gives the mean is near 0). Labels are for the first output. Without them the
+float model's outputs stand in: `fidelity` is the agreement of the best class where all outputs are
+distributions, else `fidelity-closeness` is the closeness to its outputs, or that agreement for a
+distribution among them. Of several outputs the worst one counts, sample by sample.
 """
 
 import math
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from green_edge.core.report import Quality
-from green_edge.data.dataset import Array
+from green_edge.data.dataset import Array, is_one_hot
 from green_edge.evaluate.intervals import mean_t, wilson
 from green_edge.evaluate.predict import predict
 from green_edge_wire.errors import ConfigError, ModelError
@@ -24,6 +26,7 @@ __all__ = ["Scores", "pool", "predict", "quality", "score"]
 Floats = NDArray[np.float32]
 # A quantized probability may sit one step outside of 0..1.
 _PROBABILITY_SLACK = 0.02
+_POOR_FIDELITY = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,12 +68,45 @@ def score(
         return _against_labels(outputs[0], y)
     if reference is None or [o.shape for o in outputs] != [r.shape for r in reference]:
         raise ModelError("outputs of the two models have different shapes")
-    first = reference[0]
-    if first.ndim >= 2 and first.shape[-1] > 1 and (labels or _is_distribution(first)):
-        hits = np.argmax(outputs[0], axis=-1) == np.argmax(first, axis=-1)
-        return _hits("fidelity", hits)
-    graded = [_closeness(out, ref) for out, ref in zip(outputs, reference, strict=True)]
-    return Scores("fidelity-closeness", np.mean(graded, axis=0), binary=False)
+    parts = [
+        _against_float(out, ref, classes=bool(labels) and i == 0)
+        for i, (out, ref) in enumerate(zip(outputs, reference, strict=True))
+    ]
+    graded = any(part.metric != "fidelity" for part in parts)
+    return Scores(
+        "fidelity-closeness" if graded else "fidelity",
+        np.min([part.per_sample for part in parts], axis=0),
+        binary=all(part.binary for part in parts),
+    )
+
+
+def unlabelled(outputs: Sequence[Floats], reference: Sequence[Floats]) -> Scores | None:
+    """Fidelity of the outputs that labels do not speak of; None where there is one output alone.
+
+    Raises:
+        ModelError: the outputs have other shapes.
+    """
+    return score(outputs[1:], reference=reference[1:]) if len(outputs) > 1 else None
+
+
+def unlabelled_note(fidelity: float, reference: str) -> str:
+    """What to know of outputs that were not judged by labels.
+
+    Args:
+        fidelity: mean score of `unlabelled`.
+        reference: what they were compared with.
+    """
+    words = (
+        "only the first output was judged by the labels; the others' fidelity to the "
+        f"{reference} is {100 * fidelity:.1f} %"
+    )
+    return words if fidelity >= _POOR_FIDELITY else f"warning: {words}, which is poor"
+
+
+def _against_float(output: Floats, reference: Floats, *, classes: bool) -> Scores:
+    if reference.ndim >= 2 and reference.shape[-1] > 1 and (classes or _is_distribution(reference)):
+        return _hits("fidelity", np.argmax(output, axis=-1) == np.argmax(reference, axis=-1))
+    return Scores("fidelity-closeness", _closeness(output, reference), binary=False)
 
 
 def pool(parts: Sequence[Scores]) -> Scores:
@@ -120,7 +156,7 @@ def _class_indices(y: Array, output: Floats) -> NDArray[np.int64] | None:
         if not several and y.shape == (len(output),) and set(np.unique(y)) <= {0, 1}:
             _check_probability(output)
             return y.astype(np.int64)
-    if several and y.shape == output.shape and _is_one_hot(y):
+    if several and y.shape == output.shape and is_one_hot(y):
         return np.asarray(np.argmax(y, axis=-1), dtype=np.int64)
     return None
 
@@ -131,10 +167,6 @@ def _check_probability(output: Floats) -> None:
         message = f"labels are 0 and 1, but the output runs from {low:.3g} to {high:.3g}"
         hint = "end the model in a sigmoid, or give float targets"
         raise ConfigError(message, place="y", hint=hint)
-
-
-def _is_one_hot(y: Array) -> bool:
-    return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=-1) == 1).all())
 
 
 def _is_distribution(output: Floats) -> bool:

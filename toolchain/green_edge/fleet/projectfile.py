@@ -14,9 +14,10 @@ path = "model.keras"            # .keras, .h5, a SavedModel folder, or a float .
 # targets = ["host"]            # host, pi4, pi5
 # train = "train.npz"           # npz (x, y), a folder of images, csv, or module:function
 # calibration = "train.npz"     # by default a seeded sample of train
+# calibration_samples = 200     # at most so many of them
 # eval = "test.npz"             # without it the int8 model is compared with the float model
 # max_drop_pp = 2.0             # accuracy you are willing to lose, in percentage points
-# recipe = "auto"
+# recipe = "auto"               # repairs int8 that fails; int8 does not; or a recipe file
 # out = "build"
 # seed = 0
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from green_edge_wire.errors import ConfigError
 
 DEFAULT_SYSTEM = "bookworm-arm64"
+DEFAULT_HOST = "pi4"
 PLACE = "--target"
 _REF = re.compile(
     r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)"

@@ -70,6 +70,8 @@ class DeviceRow:
         reported_sha256: bundle that the device says is active.
         state: of the newest update, as the device reports it; absent before the first report.
         reason: why an update was refused or failed.
+        runs_on: what its model runs on, as the device reports it: `cpu`, `edgetpu`, or `none` where
+            it may run on the Edge TPU alone and that does not work.
         problems: one line each for a person, such as two agents using the id.
     """
 
@@ -85,6 +87,7 @@ class DeviceRow:
     reported_sha256: str = ""
     state: UpdateState | None = None
     reason: str = ""
+    runs_on: str = ""
     slots: tuple[SlotInfo, ...] = ()
     meters: tuple[MeterInfo, ...] = ()
     groups: tuple[str, ...] = ()

@@ -201,6 +201,7 @@ def _row(
         reported_sha256=reported.active_sha256 if reported else "",
         state=reported.state if reported else None,
         reason=reported.reason if reported else "",
+        runs_on=reported.runs_on if reported else "",
         slots=slots,
         meters=info.meters if info else (),
         problems=problems(presence, last_seen_unix_ms, unread=bool(unread)),
