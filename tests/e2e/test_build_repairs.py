@@ -339,6 +339,13 @@ def test_without_labels_the_ladder_goes_by_fidelity(place: Workshop) -> None:
     assert "balanced over 3 classes" in report.notes[0]
 
 
+def test_without_labels_no_layer_leaves_int8_for_nearness_alone(place: Workshop) -> None:
+    tools = ScriptedTools({"tf": WORSE, "minmax": WORSE}, wide={1: GOOD})
+    recipe = Recipe(calibrations=("minmax",), repair=("mixed",))
+    report = made(tools, place.options(recipe=recipe, eval=None))
+    assert "without labels" in (reason(report.steps[1]) or "")
+
+
 def test_the_plan_names_the_rungs_that_can_be_taken(place: Workshop) -> None:
     options = place.options()
     line = "where it does not pass, repair by percentile, mse, entropy, bias-correction, "

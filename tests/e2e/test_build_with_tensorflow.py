@@ -49,7 +49,7 @@ def test_a_keras_file_a_legacy_h5_and_a_saved_model_become_the_same_function(
     models: Path, converters: Converters
 ) -> None:
     answers = []
-    for name in ("tiny.keras", "legacy.h5", "exported"):
+    for name in ("tiny.keras", "legacy.h5", "exported", "trained"):
         model = to_float(converters, open_source(models / name))
         assert [spec.shape for spec in model.facts.inputs] == [(1, 8, 8, 1)]
         # A fixed batch needs no arithmetic on shapes.
@@ -58,6 +58,7 @@ def test_a_keras_file_a_legacy_h5_and_a_saved_model_become_the_same_function(
         answers.append(predict(model.content, Dataset({"image": images()}))[0])
     np.testing.assert_allclose(answers[1], answers[0], atol=1e-5)
     np.testing.assert_allclose(answers[2], answers[0], atol=1e-5)
+    np.testing.assert_allclose(answers[3], answers[0], atol=1e-5)
 
 
 def test_int8_models_take_and_give_int8_under_the_names_of_the_model(

@@ -5,6 +5,7 @@
     tiny.keras  image (8, 8, 1) -> 3 classes, with a depthwise convolution
     legacy.h5   the same as Keras 2 wrote it: its depthwise convolution carries `groups`
     exported/   the same as a SavedModel
+    trained/    that with the state of an optimizer, as Keras 2 saved it
     two.keras   inputs `a` (4) and `b` (3) -> 2 values
     heads.keras inputs `z` (4) and `a` (3) -> 3 classes, then 5 values: the converter swaps them
     open.keras  an input of open height and width
@@ -14,6 +15,7 @@
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +58,8 @@ def main(folder: Path) -> None:
     tiny.save(folder / "legacy.h5")
     _as_keras_2_wrote_it(folder / "legacy.h5")
     tiny.export(folder / "exported", verbose=False)
+    shutil.copytree(folder / "exported", folder / "trained")
+    _with_an_optimizers_slot(folder / "trained" / "saved_model.pb")
     a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
     joined = layers.Dense(2)(layers.Concatenate()([a, b]))
     keras.Model([a, b], joined).save(folder / "two.keras")
@@ -70,6 +74,17 @@ def main(folder: Path) -> None:
     loop = keras.Sequential([keras.Input((8, 4), name="steps"), *recurrent])
     loop.save(folder / "lstm.keras")
     loop.export(folder / "while", verbose=False)
+
+
+def _with_an_optimizers_slot(path: Path) -> None:
+    protocol = importlib.import_module("tensorflow.core.protobuf.saved_model_pb2")
+    model = protocol.SavedModel.FromString(path.read_bytes())
+    nodes = model.meta_graphs[0].object_graph_def.nodes
+    variables = [i for i, node in enumerate(nodes) if node.HasField("variable")]
+    nodes[0].slot_variables.add(
+        original_variable_node_id=variables[0], slot_name="m", slot_variable_node_id=variables[1]
+    )
+    path.write_bytes(model.SerializeToString())
 
 
 def _as_keras_2_wrote_it(path: Path) -> None:

@@ -110,7 +110,8 @@ def _choose(job: Job, clock: Clock, start_ns: int) -> tuple[Outcome, float]:
     trials = {trial.method: trial for trial in first}
     start = trials[choose({method: trial.figures for method, trial in trials.items()})]
     quantizing_s = s_from_ns(clock.monotonic_ns() - start_ns)
-    means = means_of(job.plan, untrainable((main, *judges)), failures)
+    labelled = all(bench.subject.sets.labelled for bench in judges)
+    means = means_of(job.plan, untrainable((main, *judges)), failures, labelled=labelled)
     climb = Climb(job, main, court, start, means, clock)
     climb.run()
     outcome = Outcome(

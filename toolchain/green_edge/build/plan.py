@@ -109,13 +109,16 @@ def _fitting(methods: tuple[Method, ...], model_format: ModelFormat) -> tuple[Me
     return fitting
 
 
-def means_of(plan: Plan, training: str | None, failed: Mapping[Method, ModelError]) -> Means:
+def means_of(
+    plan: Plan, training: str | None, failed: Mapping[Method, ModelError], *, labelled: bool
+) -> Means:
     """What the repair ladder lacks in a build.
 
     Args:
         plan: of the build.
         training: why some model has nothing to train on; None where all have.
         failed: methods that gave no model, with the reason of each.
+        labelled: the evaluation set says what is right.
     """
     aeq = next((method for method in plan.methods if method.quantizer == "aeq"), None)
     no_aeq = None
@@ -125,12 +128,19 @@ def means_of(plan: Plan, training: str | None, failed: Mapping[Method, ModelErro
         no_aeq = f"ai-edge-quantizer failed: {failed[aeq].message}"
     if plan.source.format not in _TRAINABLE:
         training = "only Keras models can be trained"
-    narrow = next((target for target in plan.targets if not target.wide), None)
     return Means(
         no_aeq=no_aeq,
         no_training=training,
-        no_wide=None if narrow is None else f"{narrow.ref.text} runs int8 layers alone",
+        no_wide=_no_wide(plan, labelled=labelled),
     )
+
+
+def _no_wide(plan: Plan, *, labelled: bool) -> str | None:
+    narrow = next((target for target in plan.targets if not target.wide), None)
+    if narrow is not None:
+        return f"{narrow.ref.text} runs int8 layers alone"
+    # Nearness to the float model is no accuracy: it would take most layers out of int8 for nothing.
+    return None if labelled else "without labels nothing tells whether it is worth its cost"
 
 
 def tflite_name(options: BuildOptions, target: Target) -> str:
@@ -195,7 +205,8 @@ def _steps(options: BuildOptions, plan: Plan, recipes: tuple[str, ...]) -> tuple
 
 def _repairs(options: BuildOptions, plan: Plan) -> list[str]:
     """Rungs of the ladder that can be taken, as far as it is known beforehand."""
-    means = means_of(plan, None if options.train else "no training set", {})
+    training = None if options.train else "no training set"
+    means = means_of(plan, training, {}, labelled=options.eval is not None)
     rungs = ladder.rungs(options.recipe)
     return [ladder.label(rung) for rung in rungs if ladder.missing(rung, means) is None]
 

@@ -1,14 +1,18 @@
 """SavedModel folders with a batch of 1; imported by the converter child only."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from green_edge.convert.keras_models import check_static
 from green_edge_wire.errors import ModelError
 
 _SIGNATURE = "serving_default"
+_GRAPH = "saved_model.pb"
 
 
 def rewrite_batch_1(source: Path, folder: Path) -> None:
@@ -21,8 +25,9 @@ def rewrite_batch_1(source: Path, folder: Path) -> None:
         ModelError: unreadable, without `serving_default`, or with open shapes.
     """
     try:
-        loaded = tf.saved_model.load(str(source))
-    except (OSError, ValueError, tf.errors.OpError) as error:
+        with tempfile.TemporaryDirectory(prefix="green-edge-") as place:
+            loaded = tf.saved_model.load(str(_without_optimizer(source, Path(place))))
+    except (OSError, ValueError, AttributeError, DecodeError, tf.errors.OpError) as error:
         raise ModelError(f"TensorFlow {tf.__version__} cannot load it: {error}") from error
     serving = loaded.signatures.get(_SIGNATURE)
     if serving is None:
@@ -40,6 +45,25 @@ def rewrite_batch_1(source: Path, folder: Path) -> None:
     module.serve = tf.function(_call(serving), autograph=False)
     concrete = module.serve.get_concrete_function(**specs)
     tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: concrete})
+
+
+def _without_optimizer(source: Path, place: Path) -> Path:
+    """A view of a SavedModel without the state of its training.
+
+    Keras 2 saved the optimizer's moments as slots of an optimizer object, which TensorFlow can
+    revive by Keras 2 alone.
+    """
+    model = SavedModel.FromString((source / _GRAPH).read_bytes())
+    nodes = [node for graph in model.meta_graphs for node in graph.object_graph_def.nodes]
+    if not any(node.slot_variables for node in nodes):
+        return source
+    for node in nodes:
+        del node.slot_variables[:]
+    for item in source.absolute().iterdir():
+        (place / item.name).symlink_to(item)
+    (place / _GRAPH).unlink()
+    (place / _GRAPH).write_bytes(model.SerializeToString(deterministic=True))
+    return place
 
 
 def _call(serving: Any) -> Any:
