@@ -91,10 +91,8 @@ def build(
     last = version.LastBuild(number, model_sha256)
     state = version.with_build(versions, options.name, last)
     # The state goes first: a build cut short here skips a number, it never gives one out twice.
-    files = {version.FILE_NAME: _json(state)} | _candidates(options, outcome) | bundles
+    files = {version.FILE_NAME: _json(state)} | _models(options, outcome, deliveries) | bundles
     files |= {REPORT_JSON: _json(report), REPORT_HTML: report_html.render(report).encode()}
-    for made in deliveries:
-        files |= made.models()
     outputs.write_files(options.out, files, gone=delivery.outdated(deliveries))
     return report
 
@@ -183,11 +181,15 @@ def _file_of(model: bytes, deliveries: Sequence[Delivery]) -> str | None:
     return next((made.file for made in deliveries if made.made.model == model), None)
 
 
-def _candidates(options: BuildOptions, outcome: Outcome) -> dict[str, bytes]:
-    """Files of all models, for comparison."""
+def _models(
+    options: BuildOptions, outcome: Outcome, deliveries: Sequence[Delivery]
+) -> dict[str, bytes]:
+    """Files of the delivered models, and of all candidates for comparison."""
     files = {candidate_name(options, FLOAT): outcome.main.float_model.content}
     for trial in outcome.trials:
         files[candidate_name(options, trial.method.name)] = trial.content
+    for made in deliveries:
+        files |= made.models()
     return files
 
 

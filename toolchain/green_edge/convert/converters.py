@@ -189,14 +189,9 @@ class Converters:
         Raises:
             ModelError: the two are not one model, or cannot be run.
         """
-        request = CorrectBias(
-            self._written(float_tflite),
-            self._written(int8_tflite),
-            self._samples(calibration),
-            tuple(inputs),
-            self._file(),
-        )
-        return self._repaired(request)
+        files = self._written(float_tflite), self._written(int8_tflite)
+        samples_file = self._samples(calibration)
+        return self._repaired(CorrectBias(*files, samples_file, tuple(inputs), self._file()))
 
     def round_adaptively(
         self,
@@ -210,14 +205,9 @@ class Converters:
         Raises:
             ModelError: the two are not one model, or cannot be run.
         """
-        request = RoundAdaptively(
-            self._written(float_tflite),
-            self._written(int8_tflite),
-            self._samples(calibration),
-            tuple(inputs),
-            self._file(),
-        )
-        return self._repaired(request)
+        files = self._written(float_tflite), self._written(int8_tflite)
+        samples_file = self._samples(calibration)
+        return self._repaired(RoundAdaptively(*files, samples_file, tuple(inputs), self._file()))
 
     def equalise(self, float_tflite: bytes) -> Repaired:
         """The float model with the weight ranges of adjacent layers evened out channel by channel.
