@@ -5,8 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRA ?= device
 STAMP := $(VENV)/.installed
-DEVICE_EXTRA ?= device
-STAMP := $(VENV)/.installed-device
+DEVICE_STAMP := $(VENV)/.installed-device
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install install-device test test-all lint fix docs smoke clean
