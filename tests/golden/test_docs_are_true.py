@@ -50,6 +50,21 @@ def test_commands_in_the_readme_exist() -> None:
     assert [name for name in targets if f"\n{name}:" not in makefile] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [(["install"], "[dev]"), (["install-device"], "[device]"),
+     (["install-device", "EXTRA=coral"], "[coral]")],
+)  # fmt: skip
+def test_make_installs_the_extra_that_the_docs_name(
+    words: list[str], extra: str, tmp_path: Path
+) -> None:
+    make = ["make", "--dry-run", f"VENV={tmp_path}", *words]
+    plan = subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    installs = [line for line in plan.splitlines() if "pip install" in line]
+    assert len(installs) == 1, plan
+    assert extra in installs[0]
+
+
 def test_every_command_is_in_the_readme_or_the_reference() -> None:
     reference = (ROOT / "docs" / "cli.md").read_text()
     assert [name for name in COMMANDS if f"### green-edge {name}\n" not in reference] == []
