@@ -1,30 +1,29 @@
-"""Measure what the agent itself costs: resident memory and its share of one processor.
+"""What the agent itself costs: resident memory and its share of one processor.
 
-Needs what `green-edge demo` left in `demo-out`. Starts the services, runs a real agent
-idle (no input) and at 10 inferences a second, and reads /proc of the agent's process. Prints JSON.
-
-    python benchmarks/agent_overhead.py [--seconds 60] [--demo demo-out]
+Needs what `green-edge demo` left: GREEN_EDGE_DEMO_OUT is its folder. Starts the services, runs a
+real agent idle (no input) and at 10 inferences a second, and reads /proc of the agent's process.
 """
 
-import argparse
-import datetime as dt
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import table
 from green_edge.bundle.keys import load_signer
 from green_edge.cli import demo_loop
 from green_edge.cli.service import FleetService, ServicePlan
 from green_edge.telemetry.opening import open_store
 from green_edge_agent.runtime.interpreter import runtime_name
 from green_edge_wire.clock import SystemClock
+
+NEEDS = ("GREEN_EDGE_DEMO_OUT",)
+SECONDS = 60.0
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -45,7 +44,7 @@ def memory_bytes(pid: int) -> dict[str, int]:
     }
 
 
-def measure(demo: Path, kind: str, seconds: float, folder: Path) -> dict[str, Any]:
+def _measured(demo: Path, kind: str, folder: Path) -> dict[str, Any]:
     """Run one agent with one kind of input and measure it once it has settled."""
     clock = SystemClock()
     signer = load_signer(None, demo / "keys")
@@ -72,7 +71,7 @@ def measure(demo: Path, kind: str, seconds: float, folder: Path) -> dict[str, An
                 demo_loop.push_to_agent(service, store, bundle, signer, clock, time.sleep)
                 time.sleep(10.0)
                 start_s, before_s = time.monotonic(), cpu_s(agent.pid)
-                time.sleep(seconds)
+                time.sleep(SECONDS)
                 share = (cpu_s(agent.pid) - before_s) / (time.monotonic() - start_s)
                 return {"cpu_share_of_one_core": round(share, 5), **memory_bytes(agent.pid)}
         finally:
@@ -80,25 +79,27 @@ def measure(demo: Path, kind: str, seconds: float, folder: Path) -> dict[str, An
             agent.wait(30)
 
 
-def main() -> None:
-    """Measure idle and at 10 inferences a second."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--demo", type=Path, default=Path("demo-out"))
-    arguments = parser.parse_args()
+def measure() -> dict[str, Any]:
+    """Idle and at 10 inferences a second."""
+    demo = Path(os.environ["GREEN_EDGE_DEMO_OUT"]).absolute()
     found: dict[str, Any] = {}
     for name, kind in (("idle", "none"), ("10_inferences_a_second", "npz")):
         with tempfile.TemporaryDirectory() as folder:
-            found[name] = measure(arguments.demo, kind, arguments.seconds, Path(folder))
-    found |= {
-        "seconds": arguments.seconds,
-        "window_s": 5.0,
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "runtime": runtime_name(),
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-    }
-    print(json.dumps(found, indent=2))
+            found[name] = _measured(demo, kind, Path(folder))
+    return found | {"seconds": SECONDS, "window_s": 5.0, "runtime": runtime_name()}
 
 
-if __name__ == "__main__":
-    main()
+def markdown(figures: Mapping[str, Any]) -> str:
+    """One row a load."""
+    loads = {"idle": figures["idle"], "10 inferences a second": figures["10_inferences_a_second"]}
+    rows = [
+        (
+            name,
+            f"{load['cpu_share_of_one_core']:.2%}",
+            f"{load['resident_bytes']:,}",
+            f"{load['private_bytes']:,}",
+        )
+        for name, load in loads.items()
+    ]
+    found = table(("load", "share of one core", "resident bytes", "of these not shared"), rows)
+    return f"Over {figures['seconds']:.0f} s with {figures['runtime']}.\n\n{found}"

@@ -1,20 +1,16 @@
 """What `green-edge check` costs on a large model: seconds and memory, without TensorFlow.
 
-    python benchmarks/check_cost.py
-
-Makes a model of 30 MB of seeded int8 weights (60 fully connected layers), checks it in a process of
-its own for a processor and for an Edge TPU, five times each in turn, and prints the figures and
-writes them to `benchmarks/results/check_cost.json`.
+A model of 30 MB of seeded int8 weights (60 fully connected layers) is checked in a process of its
+own for a processor and for an Edge TPU, five times each in turn.
 """
 
 import json
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +18,14 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from benchmarks.tables import table
+from green_edge_wire.errors import GreenEdgeError
+
 LAYERS = 60
 SIZE = 707
 TARGETS = ("pi4", "coral-usb+pi5")
 RUNS = 5
-RESULT = Path(__file__).parent / "results" / "check_cost.json"
+NEEDS: tuple[str, ...] = ()
 
 # Runs the command as a user's shell would, then says what it imported and how much memory it took.
 CHILD = """
@@ -94,35 +93,48 @@ def run(model: Path, target: str) -> tuple[float, float, float]:
     seconds = time.perf_counter() - start
     peak_kib, cpu_s, tensorflow = done.stderr.split()[-3:]
     if json.loads(done.stdout)["verdict"] != "runs" or tensorflow != "False":
-        raise SystemExit(f"{target}: unexpected {done.stdout[:200]} {done.stderr}")
+        raise GreenEdgeError(f"{target}: unexpected {done.stdout[:200]} {done.stderr}")
     return seconds, float(cpu_s), int(peak_kib) / 1024
 
 
-def main() -> None:
-    """Measure, print and write."""
+def measure() -> dict[str, Any]:
+    """Check the model for each target."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.tflite"
         path.write_bytes(large_model())
         runs = [(target, *run(path, target)) for _ in range(RUNS) for target in TARGETS]
         size = path.stat().st_size
-    found: dict[str, Any] = {"model_bytes": size, "runs": RUNS}
+    rows = []
     for target in TARGETS:
         seconds, cpu, mib = zip(
             *(figures for name, *figures in runs if name == target), strict=True
         )
-        found[target] = {
-            "median_s": round(statistics.median(seconds), 2),
-            "max_s": round(max(seconds), 2),
-            "median_cpu_s": round(statistics.median(cpu), 2),
-            "peak_rss_mib": round(max(mib), 1),
-        }
-    found["tensorflow_imported"] = False
-    found["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
-    found["date"] = datetime.now(tz=UTC).date().isoformat()
-    text = json.dumps(found, indent=2)
-    print(text)
-    RESULT.write_text(text + "\n", encoding="utf-8")
+        rows.append(
+            {
+                "target": target,
+                "median_s": round(statistics.median(seconds), 2),
+                "max_s": round(max(seconds), 2),
+                "median_cpu_s": round(statistics.median(cpu), 2),
+                "peak_rss_mib": round(max(mib), 1),
+            }
+        )
+    return {"model_bytes": size, "runs": RUNS, "tensorflow_imported": False, "rows": rows}
 
 
-if __name__ == "__main__":
-    main()
+def markdown(figures: Mapping[str, Any]) -> str:
+    """One row a target."""
+    rows = [
+        (
+            row["target"],
+            f"{row['median_s']:.2f}",
+            f"{row['max_s']:.2f}",
+            f"{row['median_cpu_s']:.2f}",
+            f"{row['peak_rss_mib']:.1f}",
+        )
+        for row in figures["rows"]
+    ]
+    head = ("target", "median s", "longest s", "median processor s", "peak MiB")
+    return (
+        f"A model of {figures['model_bytes']:,} bytes, {figures['runs']} runs a target, the start"
+        f" of Python included.\n\n{table(head, rows)}"
+    )

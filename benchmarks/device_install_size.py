@@ -1,19 +1,20 @@
-"""Measure what the extra `device` alone puts on a board's disk.
+"""What the extra `device` alone puts on a board's disk.
 
-Makes a fresh virtual environment in a temporary folder, installs this checkout with the extra
-`device`, and prints the size of each distribution as JSON. Run from the repository's root:
-
-    python benchmarks/device_install_size.py
+A fresh virtual environment in a temporary folder gets this checkout with the extra `device`; the
+size of each distribution is that of the files its RECORD lists.
 """
 
-import datetime as dt
 import json
-import platform
 import subprocess
-import sys
 import tempfile
 import venv
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from benchmarks.tables import table
+
+NEEDS: tuple[str, ...] = ()
 
 ROOT = Path(__file__).resolve().parents[1]
 # Sizes by distribution, as its RECORD lists them; asked of the new environment's own Python.
@@ -28,8 +29,8 @@ print(json.dumps({
 """
 
 
-def main() -> None:
-    """Install, measure, print."""
+def measure() -> dict[str, Any]:
+    """Install and add up."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder, "bin", "python")
@@ -42,19 +43,15 @@ def main() -> None:
     ours = {
         name: size for name, size in sizes.items() if not name.startswith(("pip ", "setuptools "))
     }
-    json.dump(
-        {
-            "distributions_bytes": dict(sorted(ours.items(), key=lambda item: -item[1])),
-            "sum_bytes": sum(ours.values()),
-            "whole_venv_bytes": whole_bytes,
-            "machine": f"{platform.machine()}, Python {platform.python_version()}",
-            "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        },
-        sys.stdout,
-        indent=2,
-    )
-    print()
+    return {
+        "distributions_bytes": dict(sorted(ours.items(), key=lambda item: -item[1])),
+        "sum_bytes": sum(ours.values()),
+        "whole_venv_bytes": whole_bytes,
+    }
 
 
-if __name__ == "__main__":
-    main()
+def markdown(figures: Mapping[str, Any]) -> str:
+    """One row a distribution."""
+    sizes = {**figures["distributions_bytes"], "**together**": figures["sum_bytes"]}
+    found = table(("distribution", "bytes"), [(name, f"{n:,}") for name, n in sizes.items()])
+    return f"{found}\n\nThe environment with pip: {figures['whole_venv_bytes']:,} bytes."

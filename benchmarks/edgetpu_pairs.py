@@ -1,34 +1,30 @@
-"""Score the prediction for the Edge TPU on models of which the compiled file is public.
+"""The prediction for the Edge TPU, scored on models of which the compiled file is public.
 
-Reads `edgetpu/pairs.json` and `edgetpu/models` in the folder named by GREEN_EDGE_TEST_DATA, prints
-the score and writes it to `results/edgetpu_pairs.json`. Pairs without files are rebuilt from their
-lists of operations: types and shapes are theirs, the wiring and small constants are inferred from
-the shapes (`edgetpu_op_lists.py`).
-
-python benchmarks/edgetpu_pairs.py
+Reads `edgetpu/pairs.json` and `edgetpu/models` in the folder named by GREEN_EDGE_TEST_DATA. Pairs
+without files are rebuilt from their lists of operations: types and shapes are theirs, the wiring
+and small constants are inferred from the shapes (`edgetpu_op_lists.py`).
 """
 
-import datetime as dt
 import json
 import os
 import statistics
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgetpu_op_lists import model_of
-
+from benchmarks.edgetpu_op_lists import model_of
+from benchmarks.tables import table
 from green_edge.targets.edgetpu.compiled import read_compiled
 from green_edge.targets.edgetpu.memory import parameter_bytes
 from green_edge.targets.edgetpu.predict import Placement, predict
 from green_edge.targets.edgetpu.risks import fatal
 from green_edge.tflite.model import TfliteModel
 from green_edge.tflite.read import read
+from green_edge_wire.errors import GreenEdgeError
 
-_RESULT = Path(__file__).with_name("results") / "edgetpu_pairs.json"
+NEEDS = ("GREEN_EDGE_TEST_DATA",)
 # Below this a fixed table or two decides, and nothing depends on it.
 _LARGE_BYTES = 100_000
 
@@ -174,24 +170,29 @@ def _misses(found: Iterable[Result]) -> list[str]:
     ]
 
 
-def main() -> None:
-    """Print and write the score."""
-    folder = Path(os.environ.get("GREEN_EDGE_TEST_DATA", "")) / "edgetpu"
+def measure() -> dict[str, Any]:
+    """Score both kinds of pairs."""
+    folder = Path(os.environ["GREEN_EDGE_TEST_DATA"]) / "edgetpu"
     if not (folder / "pairs.json").is_file():
-        sys.exit("set GREEN_EDGE_TEST_DATA to the folder that holds edgetpu/pairs.json")
+        raise GreenEdgeError(
+            f"no pairs.json in {folder}", hint="GREEN_EDGE_TEST_DATA names the folder above it"
+        )
     with_files, by_lists = results(folder)
-    document = {
+    return {
         "pairs_with_files": asdict(score(with_files)),
         # Whether a bias is zero is not in the lists, so neither are parameters.
         "pairs_by_lists_of_operations": asdict(score(by_lists, parameters=False)),
         "misses": _misses([*with_files, *by_lists]),
-        "command": "python benchmarks/edgetpu_pairs.py",
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
     }
-    text = json.dumps(document, indent=2)
-    print(text)
-    _RESULT.write_text(text + "\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
-    main()
+def markdown(figures: Mapping[str, Any]) -> str:
+    """One column a kind of pairs, then the misses."""
+    files, lists = figures["pairs_with_files"], figures["pairs_by_lists_of_operations"]
+    rows = [(key.replace("_", " "), _cell(files[key]), _cell(lists[key])) for key in files]
+    found = table(("", "pairs with files", "pairs by lists of operations"), rows)
+    return "\n".join([found, "", "Misses:", "", *(f"- {miss}" for miss in figures["misses"])])
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:,}"

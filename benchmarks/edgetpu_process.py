@@ -1,34 +1,32 @@
-"""Measure what it costs that the Edge TPU's library lives in a process of its own.
+"""What it costs that the Edge TPU's library lives in a process of its own.
 
 Compiles the test suite's delegate, so it needs a C compiler and no Edge TPU: what is measured is
-the way of the arrays to the other process and back, not an inference. Prints JSON, and writes it to
-benchmarks/results/edgetpu_process.json.
-
-    PYTHONPATH=tests python benchmarks/edgetpu_process.py [--runs 300]
+the way of the arrays to the other process and back, not an inference.
 """
 
-import argparse
-import json
-import platform
 import statistics
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks.tables import table
 from green_edge_agent.runtime.edgetpu.process import EdgeTpuProcess, Load
 from green_edge_agent.runtime.interpreter import runtime_name
 from green_edge_wire.clock import SystemClock
 from green_edge_wire.units import s_from_ns, us_from_ns
 from support.edgetpu_device import compiled_delegate, tiny_edgetpu_dense
 
-RESULTS = Path(__file__).parent / "results" / "edgetpu_process.json"
+NEEDS: tuple[str, ...] = ()
+RUNS = 300
 # A feature vector, an image of 224 x 224 pixels, one of 512 x 512.
 INPUT_BYTES = (4, 224 * 224 * 3, 512 * 512 * 3)
 
 
-def measure(library: Path, input_bytes: int, runs: int) -> dict[str, float]:
+def _timed(library: Path, input_bytes: int) -> dict[str, float]:
     """Start a process with a model of one input and time what its own latency leaves out."""
     clock = SystemClock()
     start_ns = clock.monotonic_ns()
@@ -37,7 +35,7 @@ def measure(library: Path, input_bytes: int, runs: int) -> dict[str, float]:
         started_ns = clock.monotonic_ns() - start_ns
         x = np.zeros((1, input_bytes), np.int8)
         extra_us = []
-        for _ in range(runs):
+        for _ in range(RUNS):
             before_ns = clock.monotonic_ns()
             timed = process.timed([x], clock)
             extra_us.append(us_from_ns(clock.monotonic_ns() - before_ns - timed.latency_ns))
@@ -49,24 +47,24 @@ def measure(library: Path, input_bytes: int, runs: int) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Measure each input size and keep the figures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=300)
-    runs: int = parser.parse_args().runs
+def measure() -> dict[str, Any]:
+    """Each input size in turn."""
     with tempfile.TemporaryDirectory() as folder:
         library = compiled_delegate(Path(folder))
-        rows = [measure(library, size, runs) for size in INPUT_BYTES]
-    figures = {
-        "runs": runs,
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "runtime": runtime_name(),
-        "rows": rows,
-    }
-    text = json.dumps(figures, indent=2)
-    RESULTS.write_text(f"{text}\n", encoding="utf-8")
-    print(text)
+        rows = [_timed(library, size) for size in INPUT_BYTES]
+    return {"runs": RUNS, "runtime": runtime_name(), "rows": rows}
 
 
-if __name__ == "__main__":
-    main()
+def markdown(figures: Mapping[str, Any]) -> str:
+    """One row an input size."""
+    rows = [
+        (
+            f"{row['input_bytes']:,}",
+            str(row["start_s"]),
+            str(row["extra_us_median"]),
+            str(row["extra_us_p95"]),
+        )
+        for row in figures["rows"]
+    ]
+    head = ("input bytes", "start, s", "added µs, median", "added µs, 95th percentile")
+    return f"{figures['runs']} inferences a size with {figures['runtime']}.\n\n{table(head, rows)}"

@@ -1,29 +1,19 @@
 """What each calibration method and each repair does against planted faults: accuracy, by seed.
 
 The models and their data are those of tests/support/outlier_models.py: small networks with random
-convolutions and a fitted head, six classes, 600 judged samples. Prints a Markdown table of accuracy
-lost against the float model in percentage points, mean over the seeds (worst in brackets), and
-writes benchmarks/results/int8_repairs.json.
-
-    python benchmarks/int8_repairs.py [--seeds 5]
+convolutions and a fitted head, six classes, 600 judged samples.
 """
 
-import argparse
-import datetime as dt
-import json
-import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import mean
-from typing import get_args
+from typing import Any, get_args
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from green_edge.convert.converters import Converters, Wide  # noqa: E402
-from green_edge.core.recipe import CALIBRATIONS, Calibration  # noqa: E402
-from support.outlier_models import (  # noqa: E402 - the tests' folder has to be on the path first
+from benchmarks.tables import table
+from green_edge.convert.converters import Converters, Wide
+from green_edge.core.recipe import CALIBRATIONS, Calibration
+from support.outlier_models import (
     FIRST,
     SECOND,
     SUM,
@@ -34,7 +24,8 @@ from support.outlier_models import (  # noqa: E402 - the tests' folder has to be
     planted,
 )
 
-RESULTS = ROOT / "benchmarks" / "results" / "int8_repairs.json"
+NEEDS: tuple[str, ...] = ()
+SEEDS = 5
 INPUTS = ["image"]
 PP = 100.0
 
@@ -84,10 +75,10 @@ METHODS: dict[str, Make] = {
 }
 
 
-def lost_pp(fault: Fault, seeds: int, tools: Converters) -> dict[str, list[float]]:
+def lost_pp(fault: Fault, tools: Converters) -> dict[str, list[float]]:
     """Accuracy lost against float, by method, one figure a seed."""
     lost: dict[str, list[float]] = {name: [] for name in METHODS}
-    for seed in range(seeds):
+    for seed in range(SEEDS):
         made = planted(fault, seed=seed)
         before = accuracy(made.model, made)
         for name, make in METHODS.items():
@@ -95,27 +86,28 @@ def lost_pp(fault: Fault, seeds: int, tools: Converters) -> dict[str, list[float
     return lost
 
 
-def main() -> None:
-    """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    seeds = parser.parse_args().seeds
+def measure() -> dict[str, Any]:
+    """Every method against every fault."""
     with tempfile.TemporaryDirectory() as folder, Converters(Path(folder), timeout_s=300) as tools:
-        rows = {fault: lost_pp(fault, seeds, tools) for fault in get_args(Fault)}
-    print("| fault | " + " | ".join(METHODS) + " |")
-    print("|---|" + "---:|" * len(METHODS))
-    for fault, lost in rows.items():
-        cells = (f"{mean(values):.1f} ({max(values):.1f})" for values in lost.values())
-        print(f"| {fault} | " + " | ".join(cells) + " |")
-    document = {
-        "command": f"python benchmarks/int8_repairs.py --seeds {seeds}",
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        rows = {fault: lost_pp(fault, tools) for fault in get_args(Fault)}
+    return {
         "unit": "accuracy lost against float, percentage points, one figure a seed",
+        "seeds": SEEDS,
         "judged_samples": 600,
         "lost_pp": rows,
     }
-    RESULTS.write_text(json.dumps(document, indent=2) + "\n")
 
 
-if __name__ == "__main__":
-    main()
+def markdown(figures: Mapping[str, Any]) -> str:
+    """One row a fault: mean over the seeds, the worst in brackets."""
+    lost: Mapping[str, Mapping[str, list[float]]] = figures["lost_pp"]
+    methods = [*next(iter(lost.values()))]
+    rows = [
+        (fault, *(f"{mean(values):.1f} ({max(values):.1f})" for values in by_method.values()))
+        for fault, by_method in lost.items()
+    ]
+    return (
+        f"Accuracy lost against float in percentage points, mean over {figures['seeds']} seeds and"
+        f" the worst in brackets, {figures['judged_samples']} samples judged.\n\n"
+        f"{table(('fault', *methods), rows)}"
+    )

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kill_truth import Place, Record, Truth, end_mono_ns
-
+from benchmarks.kill_truth import Place, Record, Truth, end_mono_ns
 from green_edge_wire.telemetry import Event, Sample
 from green_edge_wire.units import ms_from_ns
 

@@ -14,9 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kill_audit import AgentKill
-from kill_truth import Place, PostMortem, Record, SpoolTail, Truth, as_record, end_mono_ns, examine
-
+from benchmarks.kill_audit import AgentKill
+from benchmarks.kill_truth import (
+    Place,
+    PostMortem,
+    Record,
+    SpoolTail,
+    Truth,
+    as_record,
+    end_mono_ns,
+    examine,
+)
 from green_edge.fleet.access import Credential
 from green_edge.fleet.agentconfig import agent_toml
 from green_edge_wire.telemetry import Sample

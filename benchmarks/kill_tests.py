@@ -1,38 +1,40 @@
-"""Kill agent, broker and host with SIGKILL, and count what was lost and what was counted twice.
+"""SIGKILL for agent, broker and host: what was lost and what was counted twice.
 
-Needs what `green-edge demo` left in `demo-out`. Everything is a real process: `green-edge up` with
-an embedded broker and the SQLite store, `green-edge-agent` with the demo's model and its images.
-A seeded schedule of kills runs over some minutes; then the host's store is compared with what the
-agent had committed to its spool, which `kill_truth` finds out without the host. Prints JSON; ends
-with code 1 when anything was lost, counted twice or not reported.
+Needs what `green-edge demo` left: GREEN_EDGE_DEMO_OUT is its folder. Everything is a real process:
+`green-edge up` with an embedded broker and the SQLite store, `green-edge-agent` with the demo's
+model and its images. A seeded schedule of kills runs over some minutes; then the host's store is
+compared with what the agent had committed to its spool, which `kill_truth` finds out without the
+host.
 
-    python benchmarks/kill_tests.py [--embedded mosquitto amqtt] [--seconds 120] [--out FILE]
+    python -m benchmarks.kill_tests --demo DIR [--embedded mosquitto amqtt] [--seconds 120]
+
+runs it with another schedule, prints the figures and ends with code 1 when anything was lost,
+counted twice or not reported.
 """
 
 import argparse
-import datetime as dt
 import json
 import os
-import platform
 import random
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from kill_audit import COMPARED, AgentKill, HostSide, audit, faults, proof_of_sight
-from kill_processes import DEVICE, DeviceProcess, HostProcess, Load, wait_until
-
-from green_edge_agent.runtime.interpreter import runtime_name
-from green_edge_wire import __version__
+from benchmarks.kill_audit import COMPARED, AgentKill, HostSide, audit, faults, proof_of_sight
+from benchmarks.kill_processes import DEVICE, DeviceProcess, HostProcess, Load, wait_until
+from benchmarks.tables import table
+from green_edge_wire.errors import GreenEdgeError
 
 Victim = Literal["agent", "broker", "host"]
+
+NEEDS = ("GREEN_EDGE_DEMO_OUT",)
 
 # Between two kills at least; a start of the agent takes about one.
 _APART_S = 1.5
@@ -179,33 +181,39 @@ def broker_version(embedded: str) -> str:
     return said.stdout.splitlines()[0]
 
 
-def machine() -> dict[str, Any]:
-    """What this ran on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
-    system = platform.freedesktop_os_release().get("PRETTY_NAME", "")
-    return {
-        "architecture": platform.machine(),
-        "processor": ", ".join(sorted(models)),
-        "cores": os.cpu_count(),
-        "system": f"{system}, Linux {platform.release()}",
+def measure() -> dict[str, Any]:
+    """The schedule of the published figures, with both brokers."""
+    found = figures_of(read_arguments(["--demo", os.environ["GREEN_EDGE_DEMO_OUT"]]))
+    wrong = [fault for each in found["runs"] for fault in each["faults"]]
+    if wrong:
+        raise GreenEdgeError(f"records were lost, doubled or not reported: {'; '.join(wrong)}")
+    return found
+
+
+def markdown(figures: Mapping[str, Any]) -> str:
+    """One column a broker."""
+    runs, settings = figures["runs"], figures["settings"]
+    kills = ", ".join(f"{count} of the {name}" for name, count in settings["sigkills"].items())
+    told = {
+        "records committed": [each["records"]["committed"] for each in runs],
+        "received": [each["records"]["received"] for each in runs],
+        "lost": [each["records"]["lost"] for each in runs],
+        "counted twice": [each["records"]["double_counted"] for each in runs],
+        "with another content": [each["records"]["differing"] for each in runs],
+        "inferences committed": [each["inferences"]["committed"] for each in runs],
+        "inferences in the report": [each["inferences"]["in_report"] for each in runs],
+        "faults": [len(each["faults"]) for each in runs],
     }
+    rows = [(name, *(f"{value:,}" for value in values)) for name, values in told.items()]
+    return (
+        f"{settings['seconds']:.0f} s at {settings['inferences_per_second']:.0f} inferences a"
+        f" second, kills: {kills}.\n\n{table(('', *(each['broker'] for each in runs)), rows)}"
+    )
 
 
-def versions() -> dict[str, str]:
-    """Of everything that takes part."""
-    return {
-        "green_edge": __version__,
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "paho_mqtt": version("paho-mqtt"),
-        "runtime": runtime_name(),
-    }
-
-
-def read_arguments() -> argparse.Namespace:
+def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     brokers = ("mosquitto", "amqtt")
     parser.add_argument("--embedded", nargs="+", choices=brokers, default=brokers)
     parser.add_argument("--seconds", type=float, default=120.0)
@@ -216,14 +224,12 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--rate-hz", type=float, default=50.0)
     parser.add_argument("--window-s", type=float, default=1.5)
     parser.add_argument("--period-s", type=float, default=1.0, help="spool period")
-    parser.add_argument("--demo", type=Path, default=Path("demo-out"))
-    parser.add_argument("--out", type=Path, help="write the document to a file too")
-    return parser.parse_args()
+    parser.add_argument("--demo", type=Path, required=True, help="what `green-edge demo` left")
+    return parser.parse_args(arguments)
 
 
-def main() -> int:
+def figures_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run every broker asked for."""
-    arguments = read_arguments()
     demo: Path = arguments.demo.absolute()
     (bundle,) = (demo / "build").glob("*.gedge")
     load = Load(
@@ -244,10 +250,7 @@ def main() -> int:
     for embedded in arguments.embedded:
         with tempfile.TemporaryDirectory() as folder:
             runs.append(run(load, embedded, kills, arguments.seconds, Path(folder)))
-    document = {
-        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "versions": versions(),
+    return {
         "settings": {
             "seed": arguments.seed,
             "seconds": arguments.seconds,
@@ -260,11 +263,13 @@ def main() -> int:
         "compared": COMPARED,
         "runs": runs,
     }
-    text = json.dumps(document, indent=2)
-    print(text)
-    if arguments.out is not None:
-        arguments.out.write_text(f"{text}\n")
-    return int(any(found["faults"] for found in runs))
+
+
+def main() -> int:
+    """Run the schedule of the command line and print what it gave."""
+    found = figures_of(read_arguments())
+    print(json.dumps(found, indent=2))
+    return int(any(each["faults"] for each in found["runs"]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Int8 of the MLPerf Tiny models by `green-edge build`, beside its two quantizers as they come.
 
 Reads the reference models (github.com/mlcommons/tiny, Apache-2.0) from the folder `mlperf_tiny` of
-GREEN_EDGE_TEST_DATA or --data: kws_saved_model, kws_int8.tflite, kws_inputs_public.npz,
+GREEN_EDGE_TEST_DATA: kws_saved_model, kws_int8.tflite, kws_inputs_public.npz,
 resnet8_cifar10.h5, vww_96.h5, ad01.h5 and the published *_int8.tflite.
 
 Keyword spotting is judged by accuracy: 100 of the 500 labelled inputs calibrate, the other 400
@@ -9,38 +9,35 @@ judge. The inputs are int8 and made real by the input scale of the published int
 inputs of the other three are not there: a seeded generator makes both sets, and what is printed is
 closeness to the float model on such inputs, no accuracy and no pass mark.
 
-Every quantizer gets the same calibration samples. Prints a table and writes JSON.
-
-    python benchmarks/mlperf_tiny_int8.py [--data DIR] [--out FILE] [--only MODEL]
+Every quantizer gets the same calibration samples. This file run as a script with
+`tf|aeq MODEL CALIBRATION OUT` is one quantizer in a process of its own.
 """
 
-import argparse
-import datetime as dt
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.tables import table
 from green_edge.convert.signature import names
 from green_edge.data.dataset import Dataset
 from green_edge.evaluate.predict import predict
 from green_edge.evaluate.quality import quality, score
 
+NEEDS = ("GREEN_EDGE_TEST_DATA",)
+
 _SEED = 7
 _CALIBRATION = 100
 _JUDGES = 400
-_RESULTS = Path(__file__).parent / "results" / "mlperf_tiny_int8.json"
 _OURS = "green-edge build"
-_PACKAGES = ("tensorflow", "keras", "ai-edge-quantizer", "ai-edge-litert", "numpy")
 _GREEN_EDGE = str(Path(sys.executable).with_name("green-edge"))
 
 Floats = NDArray[np.float32]
@@ -73,28 +70,36 @@ class Row:
     recipe: str = ""
 
 
-def main() -> int:
-    """Build all, judge all, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=os.environ.get("GREEN_EDGE_TEST_DATA"))
-    parser.add_argument("--out", type=Path, default=_RESULTS)
-    parser.add_argument("--only", help="one model's name")
-    parser.add_argument("--plain", nargs=4, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.plain:
-        _plain(*arguments.plain)
-        return 0
-    if arguments.data is None:
-        parser.error("give --data, or set GREEN_EDGE_TEST_DATA")
-    folder = arguments.data / "mlperf_tiny"
-    rows: list[Row] = []
-    for subject in _subjects(folder):
-        if arguments.only in {None, subject.name}:
-            rows += _judge(subject, folder)
-            print(_table(rows[-5:]), flush=True)
-    if arguments.only is None:
-        arguments.out.write_text(json.dumps(_document(rows), indent=2) + "\n")
-    return 0
+def measure() -> dict[str, Any]:
+    """Build all, judge all."""
+    folder = Path(os.environ["GREEN_EDGE_TEST_DATA"]) / "mlperf_tiny"
+    rows = [row for subject in _subjects(folder) for row in _judge(subject, folder)]
+    return {
+        "seed": _SEED,
+        "calibration_samples": _CALIBRATION,
+        "judging_samples": _JUDGES,
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def markdown(figures: Mapping[str, Any]) -> str:
+    """One row a model and quantizer."""
+    rows = [
+        (
+            row["model"],
+            row["how"] + (f", `{row['recipe']}`" if row["recipe"] else ""),
+            f"{row['value']:.2%} ({row['low']:.2%} to {row['high']:.2%}) {row['metric']}",
+            f"{row['rmse_ratio']:.1%}",
+            f"{row['size_bytes']:,}",
+        )
+        for row in figures["rows"]
+    ]
+    return (
+        f"{figures['calibration_samples']} samples calibrate, {figures['judging_samples']} others"
+        " judge; in brackets the 95 % interval. Fidelity is closeness to the float model on drawn"
+        " inputs, no accuracy. rmse: of the outputs against the float model's.\n\n"
+        f"{table(('model', 'int8 by', 'figure', 'rmse', 'bytes'), rows)}"
+    )
 
 
 def _subjects(folder: Path) -> list[Subject]:
@@ -203,7 +208,7 @@ def _build(subject: Subject, folder: Path, work: Path) -> dict[str, Any]:
 def _plain_of(which: str, model: Path, work: Path) -> bytes:
     """A quantizer as its own documentation calls it, in a process of its own."""
     out = work / f"{which}.tflite"
-    command = [sys.executable, __file__, "--plain", which, str(model)]
+    command = [sys.executable, __file__, which, str(model)]
     done = subprocess.run(
         [*command, str(work / "calibration.npz"), str(out)],
         capture_output=True,
@@ -274,31 +279,5 @@ def _outputs(model: bytes, subject: Subject) -> Floats:
     return outputs
 
 
-def _table(rows: list[Row]) -> str:
-    lines = [f"{'model':8} {'how':18} {'quality':47} {'rmse':>7} {'bytes':>8}"]
-    for row in rows:
-        interval = f"{row.value:7.2%} ({row.low:.2%} to {row.high:.2%}) {row.metric}"
-        lines.append(
-            f"{row.model:8} {row.how:18} {interval:47} {row.rmse_ratio:7.2%} {row.size_bytes:8,}"
-        )
-        if row.recipe:
-            lines.append(f"{'':27} {row.recipe}")
-    return "\n".join(lines)
-
-
-def _document(rows: list[Row]) -> dict[str, Any]:
-    return {
-        "command": "python benchmarks/mlperf_tiny_int8.py",
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "machine": f"{platform.machine()}, {platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "packages": {package: metadata.version(package) for package in _PACKAGES},
-        "seed": _SEED,
-        "calibration_samples": _CALIBRATION,
-        "judging_samples": _JUDGES,
-        "rows": [asdict(row) for row in rows],
-    }
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    _plain(*sys.argv[1:])

@@ -1,18 +1,17 @@
-"""Measure what a telemetry record costs on the wire: bytes alone and in batches, time to decode.
+"""What a telemetry record costs on the wire: bytes alone and in batches, time to decode."""
 
-python benchmarks/wire_cost.py
-"""
-
-import datetime as dt
 import functools
-import json
-import platform
 import random
 import timeit
+from collections.abc import Mapping
+from typing import Any
 
+from benchmarks.tables import table
 from green_edge_wire import codec
 from green_edge_wire.latency import LatencyHistogram
 from green_edge_wire.telemetry import EnergyReading, Sample
+
+NEEDS: tuple[str, ...] = ()
 
 _WINDOW_NS = 5_000_000_000
 _INFERENCES = 50
@@ -55,23 +54,35 @@ def samples(count: int) -> list[Sample]:
     return made
 
 
-def main() -> None:
-    """Print bytes and microseconds a record for some batch sizes."""
-    found = {}
+def measure() -> dict[str, Any]:
+    """Bytes and microseconds a record for some batch sizes."""
+    rows = []
     for count in (1, 10, 20):
         payload = codec.pack(samples(count))
         rounds = 2000 // count
         decode = functools.partial(codec.unpack, Sample, payload)
         seconds = min(timeit.repeat(decode, number=rounds, repeat=5))
-        found[f"batch_of_{count}"] = {
-            "message_bytes": len(payload),
-            "bytes_a_record": round(len(payload) / count),
-            "decode_us_a_record": round(seconds / rounds / count * 1e6, 1),
-        }
-    machine = f"{platform.machine()}, Python {platform.python_version()}"
-    date = dt.datetime.now(dt.UTC).date().isoformat()
-    print(json.dumps({**found, "machine": machine, "date": date}, indent=2))
+        rows.append(
+            {
+                "records": count,
+                "message_bytes": len(payload),
+                "bytes_a_record": round(len(payload) / count),
+                "decode_us_a_record": round(seconds / rounds / count * 1e6, 1),
+            }
+        )
+    return {"inferences_a_record": _INFERENCES, "rows": rows}
 
 
-if __name__ == "__main__":
-    main()
+def markdown(figures: Mapping[str, Any]) -> str:
+    """One row a batch size."""
+    rows = [
+        (
+            str(row["records"]),
+            f"{row['message_bytes']:,}",
+            f"{row['bytes_a_record']:,}",
+            str(row["decode_us_a_record"]),
+        )
+        for row in figures["rows"]
+    ]
+    head = ("records a message", "bytes a message", "bytes a record", "µs to decode a record")
+    return table(head, rows)

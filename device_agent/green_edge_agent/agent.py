@@ -23,6 +23,7 @@ from green_edge_agent.install.start import load_installed
 from green_edge_agent.install.state import slot_infos, without_quarantined
 from green_edge_agent.install.updates import Facts, Updates
 from green_edge_agent.journal import Journal
+from green_edge_agent.measuring import Measuring
 from green_edge_agent.runtime import interpreter
 from green_edge_agent.runtime.edgetpu.accelerate import EdgeTpu
 from green_edge_agent.runtime.edgetpu.guarded import News
@@ -65,6 +66,7 @@ class Parts:
     uplink: Uplink
     equipment: Equipment
     edgetpu: EdgeTpu
+    measuring: Measuring
     news: "queue.SimpleQueue[News]"
     recorder: EnergyRecorder | None = None
     requests: MqttRequests | None = None
@@ -140,6 +142,7 @@ class Agent:
     def stop(self, *, clean: bool) -> None:
         """Close the open window, say what is left to say, give everything back."""
         parts = self._parts
+        parts.measuring.stop()
         parts.loop.stop()
         parts.edgetpu.close()
         self._updates.stop()
@@ -166,6 +169,7 @@ class Agent:
             )
         self._watch_meter()
         self._guarded(self._updates.poll)
+        self._guarded(self._parts.measuring.poll)
         self._hear_accelerator()
         self._parts.journal.tick()
         self._guarded(self._parts.uplink.pump)
@@ -287,6 +291,10 @@ class Agent:
             self.emit("refused", f"command: {command.reason}", {"counter": command.counter})
 
     def _obey(self, command: Command) -> None:
+        if command.verb == "bench":
+            # Answers itself, when it has figures.
+            self._parts.measuring.begin(command, updating=self._updates.busy)
+            return
         if command.verb == "release":
             digest = command.argument
             self._parts.slots.change(lambda state: without_quarantined(state, digest))

@@ -21,6 +21,7 @@ from green_edge_agent.install.bench import Bench
 from green_edge_agent.install.orders import Orders
 from green_edge_agent.install.slots import Slots
 from green_edge_agent.journal import LONGEST_WINDOW_S, Journal
+from green_edge_agent.measuring import Measuring, Quiet
 from green_edge_agent.meters.choose import Choice, choose
 from green_edge_agent.meters.sysroot import sysroot
 from green_edge_agent.runtime.edgetpu.accelerate import EdgeTpu
@@ -135,6 +136,8 @@ def _parts(base: _Base, recorder: EnergyRecorder | None, choice: Choice, root: P
     used = () if recorder is None else (recorder.info,)
     news: queue.SimpleQueue[News] = queue.SimpleQueue()
     edgetpu = EdgeTpu(config.runtime, root, clock, news.put)
+    loop = InferenceLoop(base.source, windows, clock)
+    quiet = Quiet(loop, windows, journal)
     return Parts(
         address=config.address,
         identity=base.identity,
@@ -143,12 +146,13 @@ def _parts(base: _Base, recorder: EnergyRecorder | None, choice: Choice, root: P
         slots=slots,
         bench=Bench(slots, keys.verify, threads=config.runtime.threads, accelerator=edgetpu),
         edgetpu=edgetpu,
+        measuring=Measuring(config.state_dir, keys.verify, root, quiet),
         news=news,
         orders=Orders(slots, keys.verify, config.device_id),
         transport=base.transport,
         windows=windows,
         journal=journal,
-        loop=InferenceLoop(base.source, windows, clock),
+        loop=loop,
         uplink=Uplink(base.spool, base.transport, config.address, clock, batch=telemetry.batch),
         equipment=Equipment(root, config.runtime.threads, (*used, *choice.refusals), keys.ids),
         recorder=recorder,

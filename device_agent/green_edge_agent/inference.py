@@ -61,6 +61,7 @@ class InferenceLoop:
         self._stop = threading.Event()
         self._failing = False
         self._unheard = False
+        self._held = False
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
 
     @property
@@ -112,6 +113,14 @@ class InferenceLoop:
         self._model = model
         self._failing = False
 
+    def hold(self) -> None:
+        """Take no inputs until `go_on`; only within `between`, so that no inference is cut."""
+        self._held = True
+
+    def go_on(self) -> None:
+        """Take inputs again."""
+        self._held = False
+
     def _run(self) -> None:
         told = False
         while not self._stop.is_set():
@@ -136,7 +145,7 @@ class InferenceLoop:
 
     def _next_request(self) -> Request | None:
         idle = self._model is None and self._source is not None and not self._source.answers
-        if self._source is None or self._unheard or idle:
+        if self._source is None or self._unheard or idle or self._held:
             self._stop.wait(_WAIT_S)
             return None
         return self._source.take(_WAIT_S)

@@ -66,6 +66,7 @@ class Windows:
         self._cut: list[Sample] = []
         self._builder = LatencyBuilder()
         self._errors = 0
+        self._mark: tuple[str, ...] = ()
         self._artefact = NO_ARTEFACT
         self._start_mono_ns = clock.monotonic_ns()
         self._inferences: dict[str, int] = {}
@@ -116,6 +117,10 @@ class Windows:
         """Say what runs from now on; to be called directly after `take`."""
         self._artefact = artefact
 
+    def mark(self, *flags: str) -> None:
+        """Give the energy of all windows from here on these flags; directly after `take`."""
+        self._mark = flags
+
     def _sample(self, end_mono_ns: int) -> Sample:
         latency = self._builder.histogram()
         start_mono_ns, artefact = self._start_mono_ns, self._artefact
@@ -143,6 +148,7 @@ class Windows:
         if self._energy is None:
             return ()
         reading = self._energy.close_window(start_mono_ns, end_mono_ns)
+        reading = replace(reading, flags=(*reading.flags, *self._mark))
         idle_uw = self._known_idle_uw()
         before_uj = self._cumulative_uj.get((reading.meter, digest), 0)
         return (

@@ -79,13 +79,13 @@ class Command:
 
     Attributes:
         verb: `refresh` publishes info and reported again; `release` takes a digest out of
-            quarantine.
-        argument: what the verb works on, such as a digest.
+            quarantine; `bench` measures a model and answers with the figures.
+        argument: what the verb works on: a digest, or a `BenchOrder` as JSON.
         expires_unix_ms: the device ignores the command after this, once its clock is set.
     """
 
     id: str
-    verb: Literal["refresh", "release"]
+    verb: Literal["refresh", "release", "bench"]
     expires_unix_ms: int
     argument: str = ""
     schema: int = SCHEMA

@@ -32,6 +32,7 @@ FLAG_RESET = "reset"  # a counter went back further than a wrap explains
 FLAG_NOT_BRACKETED = "not-bracketed"  # no reading on both sides of the window
 FLAG_ASSUMED_BOARD = "assumed-board"  # modelled with coefficients of no known board
 FLAG_NO_READING = "no-reading"  # the meter gave nothing in this window
+FLAG_BENCH = "bench"  # another model was measured, and inference stood still
 INVALID_FLAGS = frozenset(
     {
         FLAG_GAP,
@@ -40,6 +41,7 @@ INVALID_FLAGS = frozenset(
         FLAG_RESET,
         FLAG_NOT_BRACKETED,
         FLAG_NO_READING,
+        FLAG_BENCH,
     }
 )
 

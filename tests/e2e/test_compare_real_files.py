@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from green_edge.build.comparison import CompareOptions, compare
+from green_edge.build.compare.comparison import CompareOptions, compare
 from green_edge.convert.converters import Converters
 from green_edge.convert.formats import open_source
 from green_edge.data.dataset import Dataset
@@ -57,7 +57,7 @@ def test_a_keras_model_is_compared_with_what_tensorflow_made_of_it(
             eval=str(folder / "images.npz"),
             runs=5,
         ),
-        lambda doing, _share: told.append(doing),
+        lambda doing, _share=None: told.append(doing),
     )
     assert found.unmatched == ()
     assert {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"} <= {e.op for e in found.layers}

@@ -17,7 +17,7 @@ from support.bundles import tiny_bundle
 
 pytestmark = pytest.mark.broker
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_tests.py"
+ROOT = Path(__file__).parents[2]
 
 
 def material(folder: Path) -> Path:
@@ -42,12 +42,13 @@ def test_kills_of_agent_broker_and_host_lose_no_committed_record_and_double_none
     timing = ("--seconds", "9", "--window-s", "0.5", "--period-s", "0.2", "--seed", "3")
     done = subprocess.run(
         [
-            *(sys.executable, str(SCRIPT), "--demo", str(material(tmp_path))),
+            *(sys.executable, "-m", "benchmarks.kill_tests", "--demo", str(material(tmp_path))),
             *("--embedded", embedded, *counts, *timing),
         ],
         capture_output=True,
         text=True,
         timeout=120,
+        cwd=ROOT,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

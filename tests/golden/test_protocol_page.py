@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from green_edge.bundle.keys import trusting
-from green_edge_wire import archive, codec, command, device, manifest, telemetry
+from green_edge_wire import archive, bench, codec, command, device, manifest, telemetry
 from green_edge_wire.command import Envelope, signed_bytes
 from green_edge_wire.topics import Down, Up
 from support.bundles import test_signer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json (\w+)\n(.*?)```", PAGE, re.DOTALL)
-MODULES = (command, device, manifest, telemetry)
+MODULES = (bench, command, device, manifest, telemetry)
 
 
 def block(kind: str) -> str:
@@ -37,8 +37,9 @@ def test_an_example_is_a_whole_record(name: str, text: str) -> None:
 
 def test_there_is_an_example_of_every_record_of_the_wire() -> None:
     assert [name for name, _ in EXAMPLES] == [
-        "Manifest", "Signature", "Pipeline", "Envelope", "Desired", "Command", "Status",
-        "DeviceInfo", "Reported", "Sample", "Event", "InferRequest", "InferResult", "Ack",
+        "Manifest", "Signature", "Pipeline", "Envelope", "Desired", "Command", "BenchOrder",
+        "BenchResult", "Status", "DeviceInfo", "Reported", "Sample", "Event", "InferRequest",
+        "InferResult", "Ack",
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from green_edge.build import version
 from green_edge.build.charts import Estimate, chart
 from green_edge.build.folds import find_folds
-from green_edge.build.outcome import check_guard, samples_needed
+from green_edge.build.outcome import check_guard
 from green_edge.build.plan import make_plan, summarize
 from green_edge.build.record import record_of
 from green_edge.build.report_html import render
@@ -32,6 +32,7 @@ from green_edge.core.report import (
     TargetArtefact,
 )
 from green_edge.data.dataset import Dataset
+from green_edge.evaluate.guard import samples_needed
 from green_edge_wire import codec
 from green_edge_wire.errors import BudgetError, ConfigError, InconclusiveError
 from support.small_builds import workshop
@@ -298,8 +299,8 @@ def test_to_accept_the_loss_is_no_advice_while_repairs_are_left() -> None:
 
 def test_the_number_of_samples_needed_scales_with_the_square_of_the_width() -> None:
     # Twice as narrow takes four times 400 samples.
-    assert samples_needed(guard("inconclusive", 0.0, 4.0)) == 1600
-    assert samples_needed(guard("inconclusive", 2.0, 4.0)) is None
+    assert samples_needed(400, reach=4.0, room=2.0) == 1600
+    assert samples_needed(400, reach=2.0, room=0.0) is None
 
 
 def test_figures_read_as_people_write_them() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from green_edge.build.comparison_html import plot
-from green_edge.build.comparison_words import decibel, error_percent, harm, short_name
+from green_edge.build.compare.page import plot
+from green_edge.build.compare.words import decibel, error_percent, harm
+from green_edge.build.words import short_name
 from green_edge.cli import compare
 from green_edge.evaluate.latency import median_ratio, ratio
 from green_edge.evaluate.layers import LayerError
@@ -47,11 +48,12 @@ def test_the_document_has_the_keys_of_the_interface(folder: Path) -> None:
     document = _document(_run(folder, "int8.tflite", "--json"))
     assert {"a", "b", "quality", "layers", "size_bytes", "macs", "latency_ratio"} <= set(document)
     quality = document["quality"]
-    assert set(quality) == {"metric", "a", "b", "difference", "low", "high", "n"}
+    assert set(quality) == {"metric", "a", "b", "difference", "low", "high", "n", "paired"}
     assert {"name", "op", "sqnr_db", "worst_channel"} <= set(document["layers"][0])
     assert set(document["size_bytes"]) == set(document["macs"]) == {"a", "b"}
     assert set(document["latency_ratio"]) == {"median", "low", "high"}
     assert "gate" not in document
+    assert document["predicted"] == []
 
 
 def test_a_planted_bad_layer_is_named_first(folder: Path) -> None:

@@ -16,6 +16,7 @@ from green_edge.bundle import keys
 from green_edge.cli import bench
 from green_edge.cli import inspect as inspect_command
 from green_edge.convert.keras_layers import read_keras
+from green_edge_wire.bench import Trial
 from green_edge_wire.errors import ConfigError, IntegrityError, ModelError
 from support.bundles import tiny_bundle
 from support.tiny_models import tiny_float_conv, tiny_float_dense, tiny_int8_dense
@@ -195,12 +196,12 @@ def test_bench_names_the_file_that_cannot_run(tmp_path: Path) -> None:
     path = tmp_path / "open.tflite"
     path.write_bytes(tiny_float_dense(signature_shape=(1, -1)))
     with pytest.raises(ModelError, match=r"open\.tflite: tensor 'x' has a dynamic shape; convert"):
-        benchmark(path, runs=1, warm_up=0, threads=1, seed=0)
+        benchmark(path, Trial(runs=1, warm_up=0))
 
 
 def test_bench_refuses_a_negative_seed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--seed: must not be negative"):
-        benchmark(tmp_path / "any.tflite", runs=1, warm_up=0, threads=1, seed=-1)
+        bench.command.main([str(tmp_path / "any.tflite"), "--seed", "-1"], standalone_mode=False)
 
 
 def test_bench_takes_tflite_files_and_bundles_only(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from green_edge.data.dataset import Dataset
-from green_edge.evaluate.latency import measure, random_inputs, stats
+from green_edge.evaluate.latency import ratio
 from green_edge.evaluate.quality import predict
+from green_edge_agent.runtime.timing import random_inputs, stats
 from green_edge_wire.errors import ConfigError, ModelError
 from green_edge_wire.manifest import TensorSpec
-from support.clock import ManualClock
 from support.tiny_models import dense_weights, tiny_float_dense, tiny_int8_dense
 
 _X = np.random.default_rng(1).uniform(-1, 1, (6, 4)).astype(np.float32)
@@ -37,20 +37,6 @@ def test_a_set_that_is_not_the_models_is_refused() -> None:
         predict(model, Dataset({"x": np.zeros((0, 4), np.float32)}))
 
 
-def test_models_are_measured_as_often_as_asked() -> None:
-    models = {"float": tiny_float_dense(), "int8": tiny_int8_dense()}
-    figures = measure(models, runs=7, warm_up=1)
-    assert set(figures) == {"float", "int8"}
-    for latency in figures.values():
-        assert latency.runs == 7
-        assert 0 < latency.min_us <= latency.p50_us <= latency.p99_us <= latency.max_us
-
-
-def test_a_clock_that_stands_still_measures_nothing() -> None:
-    figures = measure({"m": tiny_float_dense()}, runs=3, warm_up=0, clock=ManualClock())
-    assert figures["m"].max_us == 0.0
-
-
 def test_percentiles_are_exact() -> None:
     latency = stats([1000 * k for k in range(1, 102)])
     assert (latency.min_us, latency.p5_us, latency.p50_us) == (1.0, 6.0, 51.0)
@@ -58,10 +44,11 @@ def test_percentiles_are_exact() -> None:
     assert latency.mean_us == 51.0
 
 
-@pytest.mark.parametrize(("runs", "threads"), [(0, 1), (1, 0)])
-def test_a_measurement_of_nothing_is_refused(runs: int, threads: int) -> None:
+@pytest.mark.parametrize(("runs", "warm_up"), [(0, 1), (1, -1)])
+def test_a_measurement_of_nothing_is_refused(runs: int, warm_up: int) -> None:
+    model = tiny_float_dense()
     with pytest.raises(ConfigError, match="cannot measure"):
-        measure({"m": tiny_float_dense()}, runs=runs, threads=threads)
+        ratio(model, model, runs=runs, warm_up=warm_up)
 
 
 def test_random_inputs_follow_the_seed_and_the_types() -> None:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from green_edge.build.comparison_words import short_name
 from green_edge.build.measure import Judged, Trial
 from green_edge.build.options import BuildOptions
 from green_edge.build.plan import Plan, candidate_name
 from green_edge.build.repair import Step
 from green_edge.build.sets import doubts
 from green_edge.build.subject import Subject
+from green_edge.build.words import short_name
 from green_edge.convert.layout import note as layout_note
 from green_edge.core.recipe import Method
 from green_edge.core.report import Candidate, Guard, ModelRef, Quality, Skip, StepReport

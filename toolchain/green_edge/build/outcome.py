@@ -1,9 +1,8 @@
 """What a finished build means for its caller: nothing, over the budget, or undecided."""
 
-import math
-
 from green_edge.build import words
 from green_edge.core.report import BuildReport, Guard
+from green_edge.evaluate.guard import samples_needed
 from green_edge.search import ladder
 from green_edge_wire.errors import BudgetError, InconclusiveError
 
@@ -33,7 +32,8 @@ def check_guard(report: BuildReport) -> None:
 
 
 def _remedy(guard: Guard) -> str:
-    needed = samples_needed(guard)
+    reach_pp, room_pp = guard.high_pp - guard.drop_pp, guard.max_drop_pp - guard.drop_pp
+    needed = samples_needed(guard.n, reach_pp, room_pp)
     if needed is None:
         return "give more evaluation samples"
     return f"some {words.count(needed)} evaluation samples should do"
@@ -57,18 +57,3 @@ def _left(report: BuildReport) -> tuple[str, ...]:
     if words.rungs(report):
         return words.untaken(report)
     return (f"{names} were not tried, as so few samples cannot show that they help",)
-
-
-def samples_needed(guard: Guard) -> int | None:
-    """Samples with which the same drop would pass, rounded up to two digits; None if it never does.
-
-    An interval narrows at least with the square root of its samples; where hardly any sample is
-    judged differently it narrows faster, and fewer will do.
-    """
-    room_pp = guard.max_drop_pp - guard.drop_pp
-    reach_pp = guard.high_pp - guard.drop_pp
-    if room_pp <= 0 or reach_pp <= 0:
-        return None
-    needed = guard.n * max(1.0, reach_pp / room_pp) ** 2
-    unit: int = 10 ** max(0, math.floor(math.log10(needed)) - 1)
-    return math.ceil(needed / unit) * unit

@@ -142,8 +142,7 @@ def _latency(outcome: Outcome) -> dict[str, float]:
     """Median by recipe, of what a reader compares: not of every rung."""
     models = {FLOAT: outcome.main.float_model.content}
     models |= {trial.method.name: trial.content for trial in (*outcome.first, outcome.best)}
-    measured = latency.measure(models)
-    return {recipe: round(stats.p50_us, 3) for recipe, stats in measured.items()}
+    return {name: round(value, 3) for name, value in latency.medians_us(models).items()}
 
 
 def _draft(

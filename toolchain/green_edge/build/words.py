@@ -1,12 +1,12 @@
-"""Figures of a build report as text for people; used by the terminal and by the HTML report."""
+"""Figures as text for people; used by the terminal and by the HTML pages."""
 
 from dataclasses import dataclass
 
-from green_edge.build.comparison_words import short_name
 from green_edge.core.report import BuildReport, Candidate, Guard, Quality, StepReport
 from green_edge_wire.units import KIB_BYTES, MIB_BYTES
 
 _PERCENT = 100.0
+_NAME_CHARS = 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,3 +224,14 @@ def ladder(report: BuildReport) -> str:
         f"each compared with the best so far: {percent(first.value)} became "
         f"{percent(report.chosen.quality.value)} ({points(gained_pp)} pp)."
     )
+
+
+def short_name(name: str, most: int = _NAME_CHARS) -> str:
+    """The telling end of a tensor's name.
+
+    Converters join the names of all operations that they fused by `;`, each with its scopes.
+    """
+    first = name.partition(";")[0]
+    parts = [part for part in first.split("/") if part]
+    short = "/".join(parts[-2:]) or first
+    return short if len(short) <= most else ".." + short[-(most - 2) :]

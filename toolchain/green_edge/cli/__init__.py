@@ -34,6 +34,9 @@ COMMANDS = {
     "inspect": _Entry("inspect", "Show what a model file or a bundle holds.", "build"),
     "compare": _Entry("compare", "Compare two models, and find the layers that differ.", "build"),
     "check": _Entry("check", "Tell whether a model runs on a target, and why not.", "build"),
+    "estimate": _Entry(
+        "estimate", "Estimate what a model costs on a board you need not have.", "build"
+    ),
     "bench": _Entry("bench", "Measure a model's latency on this machine.", "build"),
     "keys": _Entry("keys", "Make, list and export signing keys.", "host"),
     "verify": _Entry("verify", "Check a bundle's bytes and signature.", "host"),

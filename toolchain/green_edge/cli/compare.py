@@ -1,15 +1,20 @@
 """`green-edge compare`: what changed between two models, and which layers did it."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
 
 from green_edge.build import words
-from green_edge.build.comparison import CompareOptions, Comparison, compare
-from green_edge.build.comparison_html import render as page_of
-from green_edge.build.comparison_words import decibel, harm, short_name
+from green_edge.build.compare import gate_report
+from green_edge.build.compare.comparison import CompareOptions, compare
+from green_edge.build.compare.page import render as page_of
+from green_edge.build.compare.values import Comparison
+from green_edge.build.compare.words import decibel, harm
+from green_edge.build.words import short_name
 from green_edge.cli import render
+from green_edge.core.gate import GateResult, load_gate
 from green_edge_wire.errors import ConfigError
 
 _FILE = click.Path(path_type=Path)
@@ -33,32 +38,50 @@ _OP_CHARS = 17
 @click.option("--runs", type=click.IntRange(0, 1_000_000), default=100, show_default=True,
               help="Of each model for the latency; 0: none.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every random draw.")
+@click.option("--gate", type=_FILE, help="Limits that NEW is held to (TOML).")
+@click.option("--junit", type=_FILE, help="Write the gate's checks as JUnit XML.")
+@click.option("--markdown", type=_FILE, help="Write them as markdown, for a pull request.")
 @click.option("--html", type=_FILE, help="Write a page with plots too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(*, most: int, html: Path | None, as_json: bool, **given: Any) -> None:
+def command(
+    *, most: int, gate: Path | None, junit: Path | None, markdown: Path | None,
+    html: Path | None, as_json: bool, **given: Any,
+) -> None:  # fmt: skip
     """Compare NEW with BASELINE: quality, the error of each layer, size, MACs and latency.
 
     Each is a .tflite, a bundle, a Keras file or a SavedModel folder; BASELINE is best the float
-    model that NEW was made from.
+    model that NEW was made from, or what an earlier compare --json printed of its NEW.
+
+    Exit code 4: NEW is over a limit of the gate. 8: it is over none, but the samples are too few
+    or an estimate is too rough to tell for one.
     """
+    if gate is None and (junit or markdown):
+        raise ConfigError("needs --gate", place="--junit" if junit else "--markdown")
+    limits = None if gate is None else load_gate(gate)
     progress = render.Progress()
     try:
-        found = compare(CompareOptions(**given), progress)
+        found = compare(CompareOptions(**given, gate=limits), progress)
     finally:
         progress.done()
     if html is not None:
-        _write(html, page_of(found, most))
+        _write(html, page_of(found, most), "--html")
+    if found.gate is not None and junit is not None:
+        _write(junit, gate_report.junit(found, found.gate), "--junit")
+    if found.gate is not None and markdown is not None:
+        _write(markdown, gate_report.markdown(found, found.gate), "--markdown")
     if as_json:
         render.document(found)
     else:
         render.text(_text(found, most))
+    if found.gate is not None:
+        gate_report.check_gate(found.gate)
 
 
-def _write(path: Path, page: str) -> None:
+def _write(path: Path, page: str, option: str) -> None:
     try:
-        path.write_text(page, encoding="utf-8")
+        path.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", place="--html") from None
+        raise ConfigError(f"cannot write {path}: {error.strerror}", place=option) from None
     render.say(f"wrote {path}")
 
 
@@ -68,6 +91,8 @@ def _text(found: Comparison, most: int) -> str:
         parts.append(_layers(found, most))
     if found.unmatched:
         parts.append(_unmatched(found))
+    if found.gate is not None:
+        parts.append(_gate(found.gate))
     parts += [words.sentence(note) for note in found.notes]
     return "\n\n".join(parts)
 
@@ -82,6 +107,8 @@ def _summary(found: Comparison) -> str:
         [quality.metric, words.percent(quality.a), words.percent(quality.b), change],
         ["size", words.size(found.size_bytes.a), words.size(found.size_bytes.b),
          words.change(found.size_bytes.a, found.size_bytes.b)],
+        ["zipped", words.size(found.zip_bytes.a), words.size(found.zip_bytes.b),
+         words.change(found.zip_bytes.a, found.zip_bytes.b)],
         ["MACs", words.count(found.macs.a), words.count(found.macs.b),
          words.change(found.macs.a, found.macs.b)],
     ]  # fmt: skip
@@ -90,7 +117,8 @@ def _summary(found: Comparison) -> str:
         spread = f"{words.speed(1.0, ratio.median)} ({ratio.low:.2f} to {ratio.high:.2f})"
         rows.append(["latency here", "1", f"{ratio.median:.2f}", spread])
     table = render.table(["", "baseline", "new", "change"], rows, right="lrrl")
-    return f"{table}\n\n{words.count(quality.n)} samples; paired 95 % intervals in brackets."
+    paired = "paired " if quality.paired else ""
+    return f"{table}\n\n{words.count(quality.n)} samples; {paired}95 % intervals in brackets."
 
 
 def _layers(found: Comparison, most: int) -> str:
@@ -124,3 +152,19 @@ def _unmatched(found: Comparison) -> str:
         for entry in found.unmatched
     ]
     return "In no layer:\n" + "\n".join(lines)
+
+
+def _gate(result: GateResult) -> str:
+    rows = [
+        [gate_report.title(c), gate_report.limit(c), gate_report.found(c), c.verdict]
+        for c in result.checks
+    ]
+    table = render.table(["check", "limit", "found", "verdict"], rows)
+    reasons = [
+        textwrap.fill(
+            f"{gate_report.title(c)}: {c.reason}", 80, initial_indent="  ", subsequent_indent="    "
+        )
+        for c in result.checks
+        if c.verdict != "pass"
+    ]
+    return "\n".join([f"Gate: {result.verdict}", table, *reasons])

@@ -59,10 +59,12 @@ def command(  # noqa: PLR0913 - one parameter an option
     clock = SystemClock()
     with closing(open_store(settings.store.value, create=False)) as store:
         (row,) = pick(store.devices(clock.unix_ms()), (device,))
-        telling = tell.prepare(store, row, verb, digest, load_signer(key), clock)
+        argument = tell.to_release(row, digest) if verb == "release" else ""
+        telling = tell.prepare(store, row, verb, load_signer(key), clock, argument=argument)
         check_broker(url)
         transport = MqttTransport(url, f"ge-tell-{secrets.token_hex(4)}")
-        answer = tell.send(telling, store, transport, wait=time.sleep, timeout_s=timeout_s)
+        event = tell.send(telling, store, transport, wait=time.sleep, timeout_s=timeout_s)
+    answer = tell.Answer(device, verb, done=tell.obeyed(event), message=event.message)
     if as_json:
         render.document(answer)
     else:

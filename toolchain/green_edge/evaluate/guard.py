@@ -1,5 +1,7 @@
 """The accuracy guard: a rule over scores of the float and the chosen model on the same samples."""
 
+import math
+
 import numpy as np
 
 from green_edge.core.report import Guard, Verdict
@@ -36,7 +38,7 @@ def guard(
         low_pp=low_pp,
         high_pp=high_pp,
         n=len(float_scores.per_sample),
-        verdict=_verdict(low_pp, high_pp, max_drop_pp),
+        verdict=judge(low_pp, high_pp, max_drop_pp),
         looks=looks,
     )
 
@@ -52,7 +54,29 @@ def difference(first: Scores, second: Scores, *, looks: int = 1) -> Interval:
     return tango(b, c, len(right), looks=looks)
 
 
-def _verdict(low_pp: float, high_pp: float, max_drop_pp: float) -> Verdict:
-    if high_pp <= max_drop_pp:
+def judge(low: float, high: float, limit: float) -> Verdict:
+    """Pass where a whole interval lies at or below a limit, fail where it lies above."""
+    if high <= limit:
         return "pass"
-    return "fail" if low_pp > max_drop_pp else "inconclusive"
+    return "fail" if low > limit else "inconclusive"
+
+
+def samples_needed(n: int, reach: float, room: float) -> int | None:
+    """Samples with which the same value would be on one side of its limit, rounded to two digits.
+
+    An interval narrows at least with the square root of its samples; where hardly any sample is
+    judged differently it narrows faster, and fewer will do.
+
+    Args:
+        n: samples so far.
+        reach: from the value to the end of its interval.
+        room: from the value to the limit, on the same side.
+
+    Returns:
+        None where it never will.
+    """
+    if room <= 0 or reach <= 0:
+        return None
+    needed = n * max(1.0, reach / room) ** 2
+    unit: int = 10 ** max(0, math.floor(math.log10(needed)) - 1)
+    return math.ceil(needed / unit) * unit

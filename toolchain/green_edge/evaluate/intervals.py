@@ -4,9 +4,11 @@ Wilson (1927) for one share. Tango (1998), Statistics in Medicine 17:891-908, fo
 two shares on the same samples: a score interval, so it keeps a width where no sample is judged
 differently, which is where the Wald interval and a bootstrap collapse to a point. Where a few are
 (some 3 to 10), the plain interval covers as little as 93 %; a continuity correction of half a
-sample brings that to 95 %. Student's t for means of graded scores; for their paired differences
-never narrower than Tango's at zero discordant pairs. Where candidates are put to the verdict one
-after the other until one passes, the k-th interval leaves out 2.5 % / k at each end.
+sample brings that to 95 %. Newcombe (1998), Statistics in Medicine 17:873-890, for the difference
+of two means that are not of the same samples. Student's t for means of graded scores; for their
+paired differences never narrower than Tango's at zero discordant pairs. Where candidates are put to
+the verdict one after the other until one passes, the k-th interval leaves out 2.5 % / k at each
+end.
 """
 
 import math
@@ -141,6 +143,14 @@ def paired_t(
     half = t_quantile(n - 1, z) * spread / math.sqrt(n) if n > 1 else 1.0
     half = max(half, z * z / (n + z * z))
     return Interval(mean, max(mean - half, -1.0), min(mean + half, 1.0))
+
+
+def unpaired(first: Interval, second: Interval) -> Interval:
+    """Interval of `first - second` of two means on samples of their own (Newcombe's method 10)."""
+    value = first.value - second.value
+    down = math.hypot(first.value - first.low, second.high - second.value)
+    up = math.hypot(first.high - first.value, second.value - second.low)
+    return Interval(value, max(value - down, -1.0), min(value + up, 1.0))
 
 
 def t_quantile(freedom: int, z: float = Z) -> float:

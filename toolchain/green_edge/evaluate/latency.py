@@ -6,61 +6,18 @@ outputs; pre- and post-processing are not.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from green_edge.data.dataset import Array
 from green_edge.evaluate.intervals import Z
 from green_edge_agent.runtime import interpreter
-from green_edge_wire.clock import Clock, SystemClock
+from green_edge_agent.runtime.timing import random_inputs
+from green_edge_wire.clock import SystemClock
 from green_edge_wire.errors import ConfigError
-from green_edge_wire.manifest import TensorSpec
 from green_edge_wire.units import us_from_ns
-
-
-@dataclass(frozen=True, slots=True)
-class LatencyStats:
-    """Latency of one inference, with exact percentiles."""
-
-    runs: int
-    mean_us: float
-    min_us: float
-    p5_us: float
-    p50_us: float
-    p95_us: float
-    p99_us: float
-    max_us: float
-
-
-def measure(
-    models: Mapping[str, bytes],
-    *,
-    runs: int = 100,
-    warm_up: int = 10,
-    seed: int = 0,
-    threads: int = 1,
-    clock: Clock | None = None,
-) -> dict[str, LatencyStats]:
-    """Measure models against each other.
-
-    Args:
-        models: content of a .tflite by name.
-        runs: timed runs of each.
-        warm_up: runs of each before, which are not timed.
-        seed: of the random inputs and of the order.
-        threads: of the runtime.
-        clock: of the durations.
-
-    Raises:
-        ModelError: a model cannot run.
-    """
-    durations_ns = _durations(
-        models, runs=runs, warm_up=warm_up, seed=seed, threads=threads, clock=clock
-    )
-    return {name: stats(values) for name, values in durations_ns.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +33,18 @@ class LatencyRatio:
     median: float
     low: float
     high: float
+
+
+def medians_us(
+    models: Mapping[str, bytes], *, runs: int = 100, warm_up: int = 10, seed: int = 0
+) -> dict[str, float]:
+    """Median latency of each model, all measured against each other.
+
+    Raises:
+        ModelError: a model cannot run.
+    """
+    durations_ns = _durations(models, runs=runs, warm_up=warm_up, seed=seed)
+    return {name: us_from_ns(float(np.median(values))) for name, values in durations_ns.items()}
 
 
 def ratio(
@@ -108,20 +77,14 @@ def median_ratio(ratios: NDArray[np.float64]) -> LatencyRatio:
 
 
 def _durations(
-    models: Mapping[str, bytes],
-    *,
-    runs: int,
-    warm_up: int,
-    seed: int,
-    threads: int = 1,
-    clock: Clock | None = None,
+    models: Mapping[str, bytes], *, runs: int, warm_up: int, seed: int
 ) -> dict[str, list[int]]:
     """Nanoseconds of each timed run by model; entry i of all is of the same round."""
-    if runs < 1 or warm_up < 0 or threads < 1:
-        raise ConfigError(f"cannot measure {runs} runs with {threads} threads")
-    clock = clock or SystemClock()
+    if runs < 1 or warm_up < 0:
+        raise ConfigError(f"cannot measure {runs} runs after {warm_up}")
+    clock = SystemClock()
     rng = np.random.default_rng(seed)
-    runners = {name: interpreter.load(data, threads=threads) for name, data in models.items()}
+    runners = {name: interpreter.load(data) for name, data in models.items()}
     inputs = {name: random_inputs(r.inputs, rng) for name, r in runners.items()}
     durations_ns: dict[str, list[int]] = {name: [] for name in models}
     names = list(models)
@@ -133,37 +96,3 @@ def _durations(
             if turn >= warm_up:
                 durations_ns[name].append(clock.monotonic_ns() - start_ns)
     return durations_ns
-
-
-def stats(durations_ns: Sequence[int]) -> LatencyStats:
-    """Summary of some durations; percentiles interpolate linearly between neighbours."""
-    values = np.asarray(durations_ns, dtype=np.float64)
-    p5, p50, p95, p99 = np.percentile(values, (5, 50, 95, 99))
-    return LatencyStats(
-        runs=len(values),
-        mean_us=us_from_ns(float(np.mean(values))),
-        min_us=us_from_ns(float(np.min(values))),
-        p5_us=us_from_ns(float(p5)),
-        p50_us=us_from_ns(float(p50)),
-        p95_us=us_from_ns(float(p95)),
-        p99_us=us_from_ns(float(p99)),
-        max_us=us_from_ns(float(np.max(values))),
-    )
-
-
-def random_inputs(specs: Sequence[TensorSpec], rng: np.random.Generator) -> list[Array]:
-    """Random values in each input's type: -1..1 for floats, the whole range of 8-bit integers.
-
-    Wider integers are mostly indices into tables, where only small ones are sure to exist: 0 and 1.
-    """
-    return [_random(spec, rng) for spec in specs]
-
-
-def _random(spec: TensorSpec, rng: np.random.Generator) -> Array:
-    dtype = np.dtype(spec.dtype)
-    if dtype.kind == "f":
-        return rng.uniform(-1.0, 1.0, spec.shape).astype(dtype)
-    if dtype.itemsize > 1 or dtype.kind == "b":
-        return rng.integers(0, 2, spec.shape).astype(dtype)
-    limits = np.iinfo(dtype)
-    return rng.integers(limits.min, limits.max, spec.shape, endpoint=True).astype(dtype)

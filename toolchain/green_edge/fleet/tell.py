@@ -50,7 +50,13 @@ class Telling:
 
 
 def prepare(
-    store: Store, row: DeviceRow, verb: Verb, digest: str | None, signer: SigningKey, clock: Clock
+    store: Store,
+    row: DeviceRow,
+    verb: Verb | Literal["bench"],
+    signer: SigningKey,
+    clock: Clock,
+    *,
+    argument: str = "",
 ) -> Telling:
     """Sign a command.
 
@@ -58,29 +64,46 @@ def prepare(
         store: keeps the counters.
         row: the device.
         verb: what it should do.
-        digest: bundle to release; None for the one that it was told to run last.
         signer: a key that the device trusts.
         clock: of this machine, for the expiry.
+        argument: what the verb works on.
 
     Raises:
         DeviceError: the device is off line.
-        ConfigError: nothing to release.
+    """
+    check_online(row)
+    now = clock.unix_ms()
+    command = Command(secrets.token_hex(8), verb, now + _EXPIRES_AFTER_MS, argument)
+    counter = store.next_counter(row.device_id, signer.key_id, now)
+    return Telling(row, command, sign_cmd(signer, row.device_id, counter, command))
+
+
+def check_online(row: DeviceRow) -> None:
+    """Refuse a device that would not hear a command.
+
+    Raises:
+        DeviceError: it is off line.
     """
     if not row.online:
         raise DeviceError(
             f"device {row.device_id!r} is off line", hint="commands are not kept for later"
         )
-    argument = (digest or row.desired_sha256) if verb == "release" else ""
-    if verb == "release" and not argument:
+
+
+def to_release(row: DeviceRow, digest: str | None) -> str:
+    """Digest to take out of quarantine: the one given, else that of its newest order.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    argument = digest or row.desired_sha256
+    if not argument:
         raise ConfigError(
             f"device {row.device_id!r} was never told to run a bundle",
             place="DIGEST",
             hint="name the SHA-256 of the bundle to release",
         )
-    now = clock.unix_ms()
-    command = Command(secrets.token_hex(8), verb, now + _EXPIRES_AFTER_MS, argument)
-    counter = store.next_counter(row.device_id, signer.key_id, now)
-    return Telling(row, command, sign_cmd(signer, row.device_id, counter, command))
+    return argument
 
 
 def send(
@@ -90,7 +113,7 @@ def send(
     *,
     wait: Callable[[float], object],
     timeout_s: float,
-) -> Answer:
+) -> EventRow:
     """Send a command and wait for the device's event about it.
 
     Args:
@@ -107,9 +130,8 @@ def send(
     try:
         for _ in range(max(1, round(timeout_s / _POLL_S))):
             for event in store.events(device_id=telling.row.device_id, limit=_NEWEST_EVENTS):
-                answer = _answer(telling, event)
-                if answer is not None:
-                    return answer
+                if _is_about(telling, event):
+                    return event
             wait(_POLL_S)
     finally:
         transport.stop()
@@ -123,10 +145,13 @@ def _publish(transport: Transport, message: Message) -> None:
     transport.publish(message)
 
 
-def _answer(telling: Telling, event: EventRow) -> Answer | None:
-    row, command = telling.row, telling.command
-    if event.kind == "command" and event.facts.get("id") == command.id:
-        return Answer(row.device_id, command.verb, done=True, message=event.message)
-    if event.kind == "refused" and event.facts.get("counter") == telling.envelope.counter:
-        return Answer(row.device_id, command.verb, done=False, message=event.message)
-    return None
+def obeyed(event: EventRow) -> bool:
+    """Whether a device's event about a command says that it did it."""
+    return event.kind == "command"
+
+
+def _is_about(telling: Telling, event: EventRow) -> bool:
+    facts = event.facts
+    if event.kind == "command":
+        return facts.get("id") == telling.command.id
+    return event.kind == "refused" and facts.get("counter") == telling.envelope.counter

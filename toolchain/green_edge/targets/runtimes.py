@@ -149,6 +149,22 @@ def plan(place: Place | None, accelerator: str | None) -> RuntimePlan | None:
     return None
 
 
+def plans(place: Place) -> tuple[RuntimePlan, ...]:
+    """Newest release of each runtime that has a wheel for a system, the preferred one first."""
+    found: dict[str, RuntimePlan] = {}
+    for name in _ON_CPU:
+        runtime = load(name)
+        wheel = next((w for w in runtime.wheels if _fits(w, place)), None)
+        if wheel is not None:
+            found.setdefault(runtime.package, _plan(runtime, wheel, place))
+    return tuple(found.values())
+
+
+def packages() -> tuple[str, ...]:
+    """Packages of all runtimes, the preferred one first."""
+    return tuple(dict.fromkeys(load(name).package for name in _ON_CPU))
+
+
 def offers(arch: str, accelerator: str | None) -> tuple[str, ...]:
     """What the package index has for an architecture, in words, one for each runtime."""
     found = []

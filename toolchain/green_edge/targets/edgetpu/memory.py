@@ -133,16 +133,34 @@ def fits(count: int) -> Fit:
     return "borderline" if count <= STREAMS_BYTES else "streams"
 
 
+def streamed_bytes(model: TfliteModel, placements: Sequence[Placement]) -> tuple[int, int]:
+    """Least and most bytes of parameters that are sent to the chip at every inference."""
+    ops = (op for op, place in zip(model.ops, placements, strict=True) if place.placement == "tpu")
+    layers = [(_inputs(at), layer_bytes(at)) for at in (site(model, op) for op in ops)]
+    return (
+        _streamed(layers, memory=STREAMS_BYTES, cached_inputs=_STREAMED_INPUTS - 1),
+        _streamed(layers, memory=FITS_BYTES, cached_inputs=_CACHED_INPUTS),
+    )
+
+
+def _streamed(layers: Sequence[tuple[int, int]], *, memory: int, cached_inputs: int) -> int:
+    """The compiler keeps whole layers, the first ones first, of those that may stay at all."""
+    kept = streamed = 0
+    for inputs, count in layers:
+        if inputs <= cached_inputs and kept + count <= memory:
+            kept += count
+        else:
+            streamed += count
+    return streamed
+
+
 def streamed_layers(model: TfliteModel, placements: Sequence[Placement]) -> tuple[Problem, ...]:
     """Fully connected layers that are sent to the chip at every inference, whatever their size."""
     found = []
     for op, place in zip(model.ops, placements, strict=True):
         at = site(model, op)
-        weights = _weights(at)
-        if op.op != "FULLY_CONNECTED" or place.placement != "tpu" or weights is None:
-            continue
-        inputs = weights.shape[-1]
-        if inputs <= _CACHED_INPUTS:
+        inputs = _inputs(at)
+        if place.placement != "tpu" or inputs <= _CACHED_INPUTS:
             continue
         sure = "is" if inputs >= _STREAMED_INPUTS else "may be"
         found.append(
@@ -154,6 +172,12 @@ def streamed_layers(model: TfliteModel, placements: Sequence[Placement]) -> tupl
             )
         )
     return tuple(found)
+
+
+def _inputs(at: Site) -> int:
+    """Length of the input of a fully connected layer; 0 of any other."""
+    weights = _weights(at)
+    return weights.shape[-1] if at.op.op == "FULLY_CONNECTED" and weights is not None else 0
 
 
 def _weights(at: Site) -> Tensor | None:

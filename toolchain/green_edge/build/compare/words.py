@@ -4,19 +4,6 @@ import math
 
 from green_edge.evaluate.layers import MOST_DB
 
-_NAME_CHARS = 34
-
-
-def short_name(name: str, most: int = _NAME_CHARS) -> str:
-    """The telling end of a tensor's name.
-
-    Converters join the names of all operations that they fused by `;`, each with its scopes.
-    """
-    first = name.partition(";")[0]
-    parts = [part for part in first.split("/") if part]
-    short = "/".join(parts[-2:]) or first
-    return short if len(short) <= most else ".." + short[-(most - 2) :]
-
 
 def error_percent(sqnr_db: float) -> float:
     """Root-mean-square error in percent of the root-mean-square signal."""

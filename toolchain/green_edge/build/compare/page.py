@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from green_edge.build import words
-from green_edge.build.comparison import Comparison
-from green_edge.build.comparison_words import decibel, error_percent, harm, short_name
+from green_edge.build.compare import gate_report
+from green_edge.build.compare.values import Comparison
+from green_edge.build.compare.words import decibel, error_percent, harm
+from green_edge.build.words import short_name
 from green_edge.evaluate.layers import MOST_DB, LayerError
 
 _TEMPLATE = "comparison.html.j2"
@@ -78,7 +80,7 @@ def render(comparison: Comparison, most: int) -> str:
         most: layers to list.
     """
     environment = Environment(
-        loader=PackageLoader("green_edge.build"),
+        loader=PackageLoader("green_edge.build.compare"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -91,6 +93,7 @@ def render(comparison: Comparison, most: int) -> str:
         bars=bars(listed),
         plot=plot(comparison.layers),
         words=words,
+        gate=gate_report,
         metric=words.metric(comparison.quality.metric),
         short_name=short_name,
         decibel=decibel,

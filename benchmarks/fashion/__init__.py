@@ -1,0 +1,1 @@
+"""Two networks trained on Fashion-MNIST, the subjects of the peers' tables."""

@@ -1,0 +1,243 @@
+"""Holds a new model to the limits of a gate: plain rules over what a comparison found.
+
+A figure that is known exactly passes at or below its limit and fails above. A figure that is known
+as an interval (quality on a sample of the world, a prediction) passes where the whole interval is
+within the limit, fails where all of it is beyond, and is inconclusive in between.
+
+The ratio of two estimates is as uncertain as both together, save that a model costs exactly as much
+as itself.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from green_edge.build.compare.values import Both, Comparison, PredictedCost, PredictedPair
+from green_edge.core.gate import (
+    Check,
+    EnergyLimits,
+    Gate,
+    GateResult,
+    InstructionLimits,
+    LatencyLimits,
+    QualityLimits,
+)
+from green_edge.core.report import Quality, Verdict
+from green_edge.evaluate.guard import judge as judge_interval
+from green_edge.evaluate.guard import samples_needed
+from green_edge.evaluate.intervals import Interval
+
+_PP = 100.0
+_OVER = ", new over baseline"
+_COUNT_IT = "green-edge estimate may count the instructions"
+_MEASURE_LATENCY = "green-edge bench --device measures it"
+_MEASURE_ENERGY = "measure it on the board"
+
+
+def judge(gate: Gate, found: Comparison, own: Quality) -> GateResult:
+    """Judge a new model.
+
+    Args:
+        gate: the limits.
+        found: has predictions for the gate's targets.
+        own: quality of the new model by itself.
+    """
+    checks = (
+        *_quality(gate.quality, found, own),
+        *_counts(gate, found),
+        *(check for limits in gate.instructions for check in _instructions(limits, found)),
+        *(_latency(limits, found) for limits in gate.latency),
+        *(check for limits in gate.energy for check in _energy(limits, found)),
+    )
+    return GateResult(_overall([check.verdict for check in checks]), checks)
+
+
+def _overall(verdicts: Sequence[Verdict]) -> Verdict:
+    if "fail" in verdicts:
+        return "fail"
+    return "inconclusive" if "inconclusive" in verdicts else "pass"
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """A limit to hold something to; the attributes are those of a check."""
+
+    name: str
+    what: str
+    unit: str
+    limit: float
+    target: str | None = None
+
+    def check(self, verdict: Verdict, reason: str) -> Check:
+        """Outcome without figures."""
+        return Check(
+            self.name, self.what, self.unit, self.limit, verdict, reason, target=self.target
+        )
+
+
+# --- quality -------------------------------------------------------------------------------------
+
+
+def _quality(limits: QualityLimits | None, found: Comparison, own: Quality) -> Iterator[Check]:
+    if limits is None:
+        return
+    change, metric = found.quality, found.quality.metric
+    if limits.max_drop_pp is not None:
+        # A drop is the difference with its sign and its ends exchanged.
+        drop = Interval(*(0.0 - _PP * v for v in (change.difference, change.high, change.low)))
+        what = f"drop of {metric} to the baseline"
+        limit = _Limit("quality.max_drop_pp", what, "pp", limits.max_drop_pp)
+        yield _sampled(limit, drop, change.n)
+    if limits.min is not None:
+        limit = _Limit("quality.min", f"{metric} of the new model", "share", limits.min)
+        yield _sampled(limit, Interval(own.value, own.low, own.high), own.n, at_least=True)
+
+
+def _sampled(limit: _Limit, found: Interval, n: int, *, at_least: bool = False) -> Check:
+    """Check of a figure with its 95 % interval from `n` samples."""
+    ends = (
+        (-found.high, -found.low, -limit.limit)
+        if at_least
+        else (found.low, found.high, limit.limit)
+    )
+    verdict = judge_interval(*ends)
+    above = found.value > limit.limit
+    reach = found.value - found.low if above else found.high - found.value
+    needed = samples_needed(n, reach, abs(limit.limit - found.value))
+    check = limit.check(verdict, _sampled_reason(verdict, n, needed))
+    return replace(
+        check,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        samples=needed if verdict == "inconclusive" else None,
+    )
+
+
+def _sampled_reason(verdict: Verdict, n: int, needed: int | None) -> str:
+    if verdict != "inconclusive":
+        return f"the whole 95 % interval is {'within' if verdict == 'pass' else 'beyond'} the limit"
+    few = f"the 95 % interval of {n:,} samples reaches across the limit"
+    if needed is None:
+        return f"{few}, and the figure is the limit itself: no number of samples will tell"
+    return f"{few}; some {needed:,} samples should tell"
+
+
+# --- what is known exactly -----------------------------------------------------------------------
+
+
+def _counts(gate: Gate, found: Comparison) -> Iterator[Check]:
+    size, macs = gate.size, gate.macs
+    if size is not None:
+        plain = ("size.max_bytes", "file size", "B", size.max_bytes)
+        yield from _count(*plain, found.size_bytes.b)
+        yield from _share("size.max_ratio", "file size", size.max_ratio, found.size_bytes)
+        zipped = ("size.max_zip_bytes", "zipped size", "B", size.max_zip_bytes)
+        yield from _count(*zipped, found.zip_bytes.b)
+        yield from _share("size.max_zip_ratio", "zipped size", size.max_zip_ratio, found.zip_bytes)
+    if macs is not None:
+        yield from _count("macs.max", "MACs", "MACs", macs.max, found.macs.b)
+        yield from _share("macs.max_ratio", "MACs", macs.max_ratio, found.macs)
+
+
+def _count(name: str, what: str, unit: str, limit: int | None, value: int) -> Iterator[Check]:
+    if limit is not None:
+        yield _exact(_Limit(name, what, unit, limit), value)
+
+
+def _share(name: str, what: str, limit: float | None, both: Both) -> Iterator[Check]:
+    if limit is not None:
+        yield _ratio(_Limit(name, f"{what}{_OVER}", "ratio", limit), both)
+
+
+def _ratio(limit: _Limit, both: Both) -> Check:
+    if both.a == 0 and both.b != 0:
+        return limit.check("inconclusive", "the baseline has none")
+    return _exact(limit, both.b / both.a if both.a else 1.0)
+
+
+def _exact(limit: _Limit, value: float) -> Check:
+    within = value <= limit.limit
+    check = limit.check(*(("pass", "within the limit") if within else ("fail", "over the limit")))
+    return replace(check, value=value)
+
+
+# --- what is estimated ---------------------------------------------------------------------------
+
+
+def _instructions(limits: InstructionLimits, found: Comparison) -> Iterator[Check]:
+    pair, what = _pair(found, limits.target), "estimated instructions"
+    count = pair.b.instructions
+    if limits.max is not None:
+        error = min(pair.b.error_ratio, 1.0)
+        limit = _Limit("instructions.max", what, "instructions", limits.max, limits.target)
+        low, high = round(count * (1 - error)), round(count * (1 + error))
+        yield replace(_predicted(limit, low, high, _COUNT_IT), value=count)
+    if limits.max_ratio is not None:
+        name = "instructions.max_ratio"
+        limit = _Limit(name, f"{what}{_OVER}", "ratio", limits.max_ratio, limits.target)
+        if pair.a is None:
+            yield _not_recorded(limit)
+            return
+        ratio, error = count / max(pair.a.instructions, 1), _error_of_ratio(pair.a, pair.b)
+        check = _predicted(limit, ratio * (1 - error), ratio * (1 + error), _COUNT_IT)
+        yield replace(check, value=ratio)
+
+
+def _latency(limits: LatencyLimits, found: Comparison) -> Check:
+    latency = _pair(found, limits.target).b.latency_us
+    limit = _Limit("latency.max_us", "estimated latency", "us", limits.max_us, limits.target)
+    return _predicted(limit, latency.low, latency.high, _MEASURE_LATENCY)
+
+
+def _energy(limits: EnergyLimits, found: Comparison) -> Iterator[Check]:
+    pair, what = _pair(found, limits.target), "estimated energy of an inference"
+    if limits.max_uj is not None:
+        energy = pair.b.energy_uj
+        limit = _Limit("energy.max_uj", what, "uJ", limits.max_uj, limits.target)
+        yield _predicted(limit, energy.low, energy.high, _MEASURE_ENERGY)
+    if limits.max_ratio is not None:
+        limit = _Limit(
+            "energy.max_ratio", f"{what}{_OVER}", "ratio", limits.max_ratio, limits.target
+        )
+        yield (
+            _not_recorded(limit)
+            if pair.a is None
+            else _predicted(limit, *_energy_ratios(pair.a, pair.b), _MEASURE_ENERGY)
+        )
+
+
+def _energy_ratios(a: PredictedCost, b: PredictedCost) -> tuple[float, float]:
+    """Ratios of the two ranges' ends, which have the same causes: the board's clock and power.
+
+    The lower end is a whole microjoule too, so that of a small model may be 0 and tell nothing.
+    """
+    high = b.energy_uj.high / max(a.energy_uj.high, 1)
+    low = b.energy_uj.low / a.energy_uj.low if a.energy_uj.low else high
+    error = _error_of_ratio(a, b)
+    return min(low, high) * (1 - error), max(low, high) * (1 + error)
+
+
+def _error_of_ratio(a: PredictedCost, b: PredictedCost) -> float:
+    """By how much the ratio of two instruction counts may be off, their errors independent."""
+    return 0.0 if a == b else min(math.hypot(a.error_ratio, b.error_ratio), 1.0)
+
+
+def _pair(found: Comparison, target: str) -> PredictedPair:
+    return next(pair for pair in found.predicted if pair.target == target)
+
+
+def _predicted(limit: _Limit, low: float, high: float, remedy: str) -> Check:
+    """Check of an estimate that is a range."""
+    verdict = judge_interval(low, high, limit.limit)
+    reason = {
+        "pass": "the whole estimated range is within the limit",
+        "fail": "the whole estimated range is beyond the limit",
+        "inconclusive": f"the estimated range reaches across the limit: {remedy}",
+    }[verdict]
+    return replace(limit.check(verdict, reason), low=low, high=high)
+
+
+def _not_recorded(limit: _Limit) -> Check:
+    reason = f"the earlier comparison predicted nothing for {limit.target}: run it with this gate"
+    return limit.check("inconclusive", reason)

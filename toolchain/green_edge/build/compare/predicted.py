@@ -1,0 +1,50 @@
+"""What two models are expected to cost on the targets that a gate names; nothing is run."""
+
+from collections.abc import Callable, Sequence
+
+from green_edge.build.compare.values import PredictedCost, PredictedPair
+from green_edge.targets.prediction import predict
+from green_edge.targets.registry import Target
+from green_edge.tflite.model import TfliteModel
+
+_NOTE = "what is said of a target is an estimate: nothing was run there"
+
+
+def predict_pairs(
+    new: TfliteModel,
+    targets: Sequence[Target],
+    baseline: Callable[[Target], PredictedCost | None],
+) -> tuple[tuple[PredictedPair, ...], tuple[str, ...]]:
+    """Predict the new model's cost on each target, beside the baseline's.
+
+    Returns:
+        A pair a target, and notes: what of it is a guess.
+
+    Raises:
+        ConfigError: nothing is known of a target's board or kernels.
+    """
+    pairs = []
+    notes = [_NOTE] if targets else []
+    for target in targets:
+        cost, unknown = _cost(new, target)
+        pairs.append(PredictedPair(target.ref.text, cost, baseline(target)))
+        if unknown:
+            kinds = ", ".join(dict.fromkeys(unknown))
+            notes.append(f"on {target.ref.text} the cost of {kinds} is a guess: no rule is fitted")
+    return tuple(pairs), tuple(notes)
+
+
+def cost_of(model: TfliteModel, target: Target) -> PredictedCost:
+    """What a model is expected to cost on a target."""
+    return _cost(model, target)[0]
+
+
+def _cost(model: TfliteModel, target: Target) -> tuple[PredictedCost, tuple[str, ...]]:
+    found = predict(model, target)
+    cost = PredictedCost(
+        instructions=found.instructions,
+        error_ratio=found.error_ratio,
+        latency_us=found.ranges.latency_us,
+        energy_uj=found.ranges.energy_uj,
+    )
+    return cost, found.unknown

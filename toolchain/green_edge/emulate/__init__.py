@@ -1,0 +1,11 @@
+"""A board's core and userland without the board: instructions per inference, counted.
+
+`count` is the whole of it. Everything else serves it: Debian packages and wheels unpacked into the
+user's cache, a counter built into qemu-user, a program that runs a model there.
+"""
+
+from green_edge.emulate.cache import cache_folder
+from green_edge.emulate.counting import count
+from green_edge.emulate.setting import Count, EmulationError, Progress, Refusal, Setting
+
+__all__ = ["Count", "EmulationError", "Progress", "Refusal", "Setting", "cache_folder", "count"]
