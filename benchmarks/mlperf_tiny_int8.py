@@ -9,8 +9,9 @@ judge. The inputs are int8 and made real by the input scale of the published int
 inputs of the other three are not there: a seeded generator makes both sets, and what is printed is
 closeness to the float model on such inputs, no accuracy and no pass mark.
 
-Every quantizer gets the same calibration samples. This file run as a script with
-`tf|aeq MODEL CALIBRATION OUT` is one quantizer in a process of its own.
+Every quantizer gets the same calibration samples.
+`python -m benchmarks.mlperf_tiny_int8 tf|aeq MODEL CALIBRATION OUT` is one quantizer in a process
+of its own.
 """
 
 import json
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.record import ROOT
 from benchmarks.tables import table
 from green_edge.convert.signature import names
 from green_edge.data.dataset import Dataset
@@ -72,7 +74,7 @@ class Row:
 
 def measure() -> dict[str, Any]:
     """Build all, judge all."""
-    folder = Path(os.environ["GREEN_EDGE_TEST_DATA"]) / "mlperf_tiny"
+    folder = Path(os.environ["GREEN_EDGE_TEST_DATA"]).absolute() / "mlperf_tiny"
     rows = [row for subject in _subjects(folder) for row in _judge(subject, folder)]
     return {
         "seed": _SEED,
@@ -208,9 +210,10 @@ def _build(subject: Subject, folder: Path, work: Path) -> dict[str, Any]:
 def _plain_of(which: str, model: Path, work: Path) -> bytes:
     """A quantizer as its own documentation calls it, in a process of its own."""
     out = work / f"{which}.tflite"
-    command = [sys.executable, __file__, which, str(model)]
+    command = [sys.executable, "-m", "benchmarks.mlperf_tiny_int8", which, str(model)]
     done = subprocess.run(
         [*command, str(work / "calibration.npz"), str(out)],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
