@@ -8,7 +8,7 @@ each. Where the number of threads is not stated it may be any up to the four cor
 import itertools
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from typing import Literal
@@ -72,14 +72,26 @@ class Span:
         """Geometric mean: by as much from both ends."""
         return sqrt(self.low * self.high)
 
+    def times(self, factor: float) -> "Span":
+        """Both ends by a factor."""
+        return Span(self.low * factor, self.high * factor)
+
     def meets(self, other: "Span") -> bool:
         """Whether they have a value in common."""
         return self.low <= other.high and other.low <= self.high
 
+    def holds(self, other: "Span") -> bool:
+        """Whether all of the other lies inside."""
+        return self.low <= other.low and other.high <= self.high
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two published latencies that differ, the shorter one first, and what was estimated."""
+    """Two published latencies that differ, the shorter one first.
+
+    Attributes:
+        right: the estimates are ordered as published, at every number of threads that is.
+    """
 
     kind: Kind
     shorter: Row
@@ -116,18 +128,22 @@ def one_thread_ms(row: Row, speedup: Mapping[tuple[str, int], float]) -> Span:
 def pairs(estimates: Mapping[Row, Span]) -> tuple[Pair, ...]:
     """Pairs of one list that measure one difference, in the order of the list.
 
+    The same two on one and on four threads are one pair: their estimates do not know of threads.
+
     Args:
         estimates: what is estimated for rows, in milliseconds.
     """
-    found = []
+    found: dict[frozenset[object], Pair] = {}
     for a, b in itertools.combinations(estimates, 2):
         kind = _kind(a, b)
         shorter, longer = (a, b) if a.ms < b.ms else (b, a)
         if kind is None or longer.ms < _CLOSE_RATIO * shorter.ms:
             continue
         right = estimates[shorter].middle < estimates[longer].middle
-        found.append(Pair(kind, shorter, longer, right))
-    return tuple(found)
+        both = frozenset(replace(row, threads=0, ms=0, fit=False) for row in (a, b))
+        first = found.get(both, Pair(kind, shorter, longer, right))
+        found[both] = replace(first, right=first.right and right)
+    return tuple(found.values())
 
 
 def _case(row: Row) -> tuple[object, ...]:

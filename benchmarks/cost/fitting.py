@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from green_edge.targets.cost.kernels import GENERIC, amounts, default_tile, generic, kernels_of
+from green_edge.targets.cost.amounts import amounts, default_tile, generic
+from green_edge.targets.cost.kernels import GENERIC, kernels_of
 from green_edge.targets.cost.model import Rule
 from green_edge.targets.cost.shape import OpShape
 
@@ -28,6 +29,9 @@ _FEWEST_MODELS = 4
 _NETWORK_WEIGHT = 3.0
 # Of two tiles that fit alike, the one tried first stands.
 _BETTER = 0.995
+# Of what a call costs, so that the operation and not the call is told.
+_CLEAR = 1.2
+_OF_SHAPES = {"STRIDED_SLICE", "PACK"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def fit(samples: Sequence[Sample]) -> tuple[float, dict[str, Rule]]:
     rows = [_row(sample.shapes, tiles) for sample in samples]
     columns = sorted({column for row in rows for column in row})
     counts = np.array([sample.instructions for sample in samples])
-    weights = np.array([_NETWORK_WEIGHT if len(s.shapes) > 1 else 1.0 for s in samples])
+    weights = np.array([1.0 if _only(s.shapes) else _NETWORK_WEIGHT for s in samples])
     found = dict(zip(columns, _least_squares(_matrix(rows, columns), counts, weights), strict=True))
     rules = {name: Rule(tile, _constants(name, found), names[name]) for name, tile in tiles.items()}
     per_inference = float(found[_INFERENCE])
@@ -66,7 +70,11 @@ def _kernel(shape: OpShape, known: Mapping[str, object]) -> str | None:
 
 def _tile(name: str, samples: Sequence[Sample], names: Mapping[str, int]) -> Tile:
     """Tile by which the models of this operation alone are told best."""
-    alone = [s for s in samples if len(s.shapes) == 1 and _kernel(s.shapes[0], names) == name]
+    alone = [
+        (shape, sample.instructions)
+        for sample in samples
+        if (shape := _only(sample.shapes)) and _kernel(shape, names) == name
+    ]
     if not alone:
         return next(
             default_tile(shape)
@@ -74,16 +82,26 @@ def _tile(name: str, samples: Sequence[Sample], names: Mapping[str, int]) -> Til
             for shape in sample.shapes
             if _kernel(shape, names) == name
         )
-    counts = np.array([sample.instructions for sample in alone])
+    counts = np.array([count for _, count in alone])
     best: tuple[float, Tile] | None = None
-    for tile in _candidates(alone[0].shapes[0]):
-        rows = [amounts(sample.shapes[0], tile) for sample in alone]
+    for tile in _candidates(alone[0][0]):
+        rows = [amounts(shape, tile) for shape, _ in alone]
         matrix = np.array([list(row.values()) for row in rows])
         found = _least_squares(matrix, counts, np.ones(len(alone)))
         error = float(np.sqrt(np.mean((matrix @ found / counts - 1) ** 2)))
         if best is None or error < _BETTER * best[0]:
             best = (error, tile)
     return best[1] if best is not None else ()
+
+
+def _only(shapes: Shapes) -> OpShape | None:
+    """The one operation of a model, apart from those that compute a shape behind it."""
+    found = shapes if len(shapes) == 1 else [s for s in shapes if not _is_of_shape(s)]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_of_shape(shape: OpShape) -> bool:
+    return shape.op in {"SHAPE", "RESHAPE"} or (shape.dtype == "int32" and shape.op in _OF_SHAPES)
 
 
 def _candidates(shape: OpShape) -> tuple[Tile, ...]:
@@ -127,10 +145,20 @@ def _constants(name: str, found: Mapping[Column, float]) -> dict[str, float]:
 
 
 def _generic(samples: Sequence[Sample], per_inference: float) -> Rule:
-    """What an operation costs of which nothing is known but what it reads, writes, multiplies."""
-    alone = [s for s in samples if len(s.shapes) == 1 and s.instructions > per_inference]
-    rows = [{(GENERIC, key): value for key, value in generic(s.shapes[0]).items()} for s in alone]
-    columns = sorted({column for row in rows for column in row})
-    counts = np.array([sample.instructions - per_inference for sample in alone])
-    found = _least_squares(_matrix(rows, columns), counts, np.ones(len(alone)))
-    return Rule((), _constants(GENERIC, dict(zip(columns, found, strict=True))), len(alone))
+    """What an operation costs of which nothing is known but what it reads, writes, multiplies.
+
+    Operations differ by a factor of a hundred, so the middle is that of logarithms.
+    """
+    alone = [
+        (generic(s.shapes[0]), s.instructions - per_inference)
+        for s in samples
+        if len(s.shapes) == 1 and s.instructions > _CLEAR * per_inference
+    ]
+    products = [count / work["products"] for work, count in alone if work["products"]]
+    other = [count / work["bytes"] for work, count in alone if not work["products"]]
+    found = {(GENERIC, "products"): _middle(products), (GENERIC, "bytes"): _middle(other)}
+    return Rule((), _constants(GENERIC, found), len(alone))
+
+
+def _middle(ratios: Sequence[float]) -> float:
+    return float(np.exp(np.mean(np.log(ratios))))

@@ -1,6 +1,7 @@
 """Builds the .tflite files that the cost model is fitted on and judged by.
 
-Counts depend on types and shapes alone, so weights are zeros and every scale is the same.
+Counts depend on types and shapes alone, so weights are zeros and every scale is the same. Only
+hybrid kernels look: they skip data of zeros, so weights are ones there.
 """
 
 from collections.abc import Sequence
@@ -25,9 +26,11 @@ class Graph:
     """A graph that grows by one operation a call; calls take and return places of tensors.
 
     `hybrid` has activations of float32 and weights of int8, as the converter's dynamic range does.
+    With `unknown_batch` shapes are computed from the input's, as in models of Keras.
     """
 
     kind: Kind
+    unknown_batch: bool = False
     shapes: list[Shape] = field(default_factory=list)
     dtypes: list[str] = field(default_factory=list)
     _tensors: list[Any] = field(default_factory=list)
@@ -40,6 +43,15 @@ class Graph:
     def dtype(self) -> str:
         """Type of the activations."""
         return "int8" if self.kind == "int8" else "float32"
+
+    @property
+    def _fill(self) -> int:
+        return int(self.kind == "hybrid")
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether there is a RESHAPE in it."""
+        return any(code == schema.BuiltinOperator.RESHAPE for code, _ in self._codes)
 
     def feed(self, *shape: int, dtype: str = "") -> int:
         """An input of the model."""
@@ -100,6 +112,8 @@ class Graph:
 
     def reshape(self, data: int, *shape: int) -> int:
         """RESHAPE."""
+        if self.unknown_batch:
+            return self.op("RESHAPE", [data, self._computed(data, shape)], shape, version=1)
         return self.op("RESHAPE", [data, self.whole(shape)], shape, version=1)
 
     def simple(self, name: str, *inputs: int, shape: Shape = (), dtype: str = "") -> int:
@@ -135,13 +149,13 @@ class Graph:
     def weights(self, shape: Shape, channels: int, *, axis: int = 0) -> int:
         """Filters; int8 ones have a scale a channel, or one where `channels` is 1."""
         dtype = "float32" if self.kind == "float32" else "int8"
-        return self._constant(np.zeros(shape, dtype), channels, axis, _WEIGHT_SCALE)
+        return self._constant(np.full(shape, self._fill, dtype), channels, axis, _WEIGHT_SCALE)
 
     def bias(self, out: int, channels: int | None = None) -> int:
         """A bias."""
         dtype = "int32" if self.kind == "int8" else "float32"
         scales = channels or out
-        return self._constant(np.zeros(out, dtype), scales, 0, _SCALE * _WEIGHT_SCALE)
+        return self._constant(np.full(out, self._fill, dtype), scales, 0, _SCALE * _WEIGHT_SCALE)
 
     def constant(self, *shape: int) -> int:
         """A constant of the activations' type."""
@@ -162,6 +176,18 @@ class Graph:
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
+
+    def _computed(self, data: int, shape: Shape) -> int:
+        """A shape whose first axis is that of the data."""
+        as_whole: dict[str, Any] = {"version": 1, "dtype": "int32"}
+        kept, scalar = {"outType": schema.TensorType.INT32}, {"shrinkAxisMask": 1}
+        axes = (len(self.shapes[data]),)
+        of_data = self.op("SHAPE", [data], axes, ("ShapeOptions", kept), **as_whole)
+        ends = [of_data, *(self.whole((end,)) for end in (0, 1, 1))]
+        batch = self.op("STRIDED_SLICE", ends, (), ("StridedSliceOptions", scalar), **as_whole)
+        rest = [self._constant(np.array(axis, "int32"), 0, 0, 0.0) for axis in shape[1:]]
+        packed = ("PackOptions", {"valuesCount": len(shape)})
+        return self.op("PACK", [batch, *rest], (len(shape),), packed, **as_whole)
 
     def _constant(self, content: Any, channels: int, axis: int, scale: float) -> int:
         buffer: Any = schema.BufferT()

@@ -28,8 +28,9 @@ class Judged:
 
     @property
     def error_ratio(self) -> float:
-        """|predicted / counted - 1|."""
-        return abs(self.predicted / self.counted - 1)
+        """The larger of prediction and count over the smaller, less one."""
+        larger, smaller = max(self.counted, self.predicted), min(self.counted, self.predicted)
+        return larger / smaller - 1
 
 
 def error_of(judged: Sequence[Judged]) -> Error:

@@ -10,15 +10,17 @@ Maker = Callable[[Graph, Random], None]
 _WIDTHS = (4, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 30, 32, 36, 40, 48, 56, 64)
 
 
-def networks(kind: Kind, seed: int, count: int) -> Iterator[Case]:
-    """`count` networks of each family."""
+def networks(kind: Kind, seed: int, count: int, *, unknown_batch: bool = False) -> Iterator[Case]:
+    """`count` networks of each family, all but those that reshape nothing in an unknown batch."""
     for family, make in _FAMILIES.items():
         if kind == "hybrid" and family not in _HYBRID:
             continue
         rng = Random(f"{seed} {kind} {family}")  # noqa: S311 - not for secrets
         for _ in range(count):
-            graph = Graph(kind)
+            graph = Graph(kind, unknown_batch)
             make(graph, rng)
+            if unknown_batch and not graph.reshapes:
+                continue
             yield Case(family, kind, graph.model())
 
 

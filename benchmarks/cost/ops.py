@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from random import Random
 
 from benchmarks.cost.graph import Graph, Kind
@@ -11,6 +12,8 @@ Maker = Callable[[Graph, Random], object]
 _MAX_MACS = 4_000_000
 _CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 20, 24, 28, 30, 32, 33, 40, 48, 56, 64, 72,
              80, 96, 100, 112, 128)  # fmt: skip
+# Late layers have many channels on few positions.
+_MANY_CHANNELS = (*_CHANNELS[12:], 144, 192, 240, 320, 480, 576, 672, 960, 1152)
 # Runtimes register no second version of these.
 _FIRST_VERSION = {"HARD_SWISH", "ELU"}
 _WINDOWS = ((3, 3), (3, 3), (3, 3), (5, 5), (2, 2), (1, 3), (7, 7), (4, 10))
@@ -29,8 +32,13 @@ class Case:
     data: bytes
 
 
-def cases(kind: Kind, seed: int, share: float = 1.0) -> Iterator[Case]:
-    """Models of one operation each; `share` scales how many of each group."""
+def cases(
+    kind: Kind, seed: int, share: float = 1.0, *, unknown_batch: bool = False
+) -> Iterator[Case]:
+    """Models of one operation each, flattened to a computed shape if the batch is unknown.
+
+    `share` scales how many there are of each group.
+    """
     for group, (count, make) in _GROUPS.items():
         if kind == "hybrid" and group not in _HYBRID:
             continue
@@ -38,6 +46,10 @@ def cases(kind: Kind, seed: int, share: float = 1.0) -> Iterator[Case]:
         for _ in range(max(1, round(count * share))):
             graph = Graph(kind)
             make(graph, rng)
+            if unknown_batch:
+                graph.unknown_batch = True
+                last = len(graph.shapes) - 1
+                graph.reshape(last, 1, prod(graph.shapes[last]))
             yield Case(group, kind, graph.model())
 
 
@@ -77,6 +89,12 @@ def _conv_of_one(graph: Graph, rng: Random) -> None:
     side = rng.choice((1, 1, 1, 3))
     depth = rng.choice(_CHANNELS)
     graph.conv(graph.feed(1, side, side, depth), rng.choice(_CHANNELS), (side, side), same=False)
+
+
+def _conv_wide(graph: Graph, rng: Random) -> None:
+    side, depth = rng.choice((1, 1, 1, 2, 2, 3, 4)), rng.choice(_MANY_CHANNELS)
+    fit = [c for c in _MANY_CHANNELS if c * depth * side * side <= _MAX_MACS]
+    graph.conv(graph.feed(1, side, side, depth), rng.choice(fit), act=0)
 
 
 def _conv_dilated(graph: Graph, rng: Random) -> None:
@@ -160,6 +178,48 @@ def _unary(name: str, table: str = "") -> Maker:
         graph.op(name, [data], graph.shapes[data], options, version=version)
 
     return make
+
+
+def _chain(graph: Graph, rng: Random) -> None:
+    """Functions of one tensor, element by element, which a runtime may make a table of."""
+    data = _image(graph, rng)
+    shape = graph.shapes[data]
+
+    def of_both(name: str, table: str) -> int:
+        first = graph.simple(rng.choice(("LOGISTIC", "TANH")), data)
+        return graph.op(name, [data, first], shape, (table, {}))
+
+    def scaled(name: str, table: str, on: int) -> int:
+        return graph.op(name, [on, graph.constant(1)], shape, (table, {}))
+
+    rng.choice((
+        lambda: of_both("MUL", "MulOptions"),
+        lambda: of_both("MUL", "MulOptions"),
+        lambda: of_both("ADD", "AddOptions"),
+        lambda: scaled("ADD", "AddOptions", scaled("MUL", "MulOptions", data)),
+        lambda: graph.simple("LOGISTIC", scaled("ADD", "AddOptions", data)),
+        lambda: scaled("MUL", "MulOptions", graph.simple("TANH", data)),
+    ))()  # fmt: skip
+
+
+def _clamp(graph: Graph, rng: Random) -> None:
+    """RELU behind an operation that may take it in."""
+    data = _image(graph, rng, 10_000)
+    shape = graph.shapes[data]
+    made = rng.choice((
+        lambda: graph.conv(data, rng.choice(_CHANNELS[:16]), act=0),
+        lambda: graph.depthwise(data),
+        lambda: graph.op("ADD", [data, graph.feed(*shape)], shape, ("AddOptions", {})),
+        lambda: graph.op("ADD", [data, graph.feed(*shape)], shape, ("AddOptions", {})),
+        lambda: graph.op("MUL", [data, graph.feed(*shape)], shape, ("MulOptions", {})),
+    ))()  # fmt: skip
+    graph.simple(rng.choice(("RELU", "RELU6")), made)
+
+
+def _flattened(graph: Graph, rng: Random) -> None:
+    """A model of an unknown batch flattens its data by a shape that it computes."""
+    graph.unknown_batch = True
+    _reshape(graph, rng)
 
 
 def _softmax(graph: Graph, rng: Random) -> None:
@@ -263,6 +323,7 @@ _GROUPS: Mapping[str, tuple[int, Maker]] = {
     "conv 1x1": (52, _conv_1x1),
     "conv": (72, _conv),
     "conv of one position": (24, _conv_of_one),
+    "conv wide": (40, _conv_wide),
     "conv dilated": (6, _conv_dilated),
     "conv grouped": (8, _conv_grouped),
     "depthwise": (130, _depthwise),
@@ -278,6 +339,9 @@ _GROUPS: Mapping[str, tuple[int, Maker]] = {
     "add channel": (14, _binary("ADD", "AddOptions", "channel")),
     "add scalar": (6, _binary("ADD", "AddOptions", "scalar")),
     "sub": (8, _binary("SUB", "SubOptions", "same")),
+    "sub scalar": (6, _binary("SUB", "SubOptions", "scalar")),
+    "chain": (36, _chain),
+    "clamp": (24, _clamp),
     "mul": (10, _binary("MUL", "MulOptions", "same")),
     "mul channel": (14, _binary("MUL", "MulOptions", "channel")),
     "mul scalar": (6, _binary("MUL", "MulOptions", "scalar")),
@@ -295,6 +359,7 @@ _GROUPS: Mapping[str, tuple[int, Maker]] = {
     "prelu": (8, _prelu),
     "pad": (12, _pad),
     "reshape": (8, _reshape),
+    "reshape of an unknown batch": (8, _flattened),
     "concatenation": (12, _concatenation),
     "resize bilinear": (10, _resize("RESIZE_BILINEAR", "ResizeBilinearOptions")),
     "resize nearest": (10, _resize("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions")),
@@ -305,4 +370,4 @@ _GROUPS: Mapping[str, tuple[int, Maker]] = {
     "split": (8, _split),
     "batch matmul": (12, _batch_matmul),
 }
-_HYBRID = {"conv 1x1", "conv", "conv of one position", "dense", "depthwise"}
+_HYBRID = {"conv 1x1", "conv", "conv of one position", "conv wide", "dense", "depthwise"}

@@ -13,9 +13,11 @@ def as_toml(model: CostModel) -> str:
     head += [
         "", "[fitted]", f'date = "{fitted.date}"', f'command = "{fitted.command}"',
         f'on = "{fitted.on}"', f"models = {fitted.models}",
-        "", "# On models that were not used for the fit.", "[error]", *_error(model.error),
-        "", "[hybrid_error]", *_error(model.hybrid_error),
+        "", "# On models that were not used for the fit.",
     ]  # fmt: skip
+    for name in ("error", "hybrid_error", "unknown_batch_error", "unknown_error"):
+        head += [f"[{name}]", *_error(getattr(model, name)), ""]
+    head.pop()
     for name, rule in sorted(model.kernels.items()):
         head += ["", f'[kernels."{name}"]', f"tile = {list(rule.tile)}", f"models = {rule.models}"]
         each = ", ".join(f'"{key}" = {value}' for key, value in rule.instructions.items())

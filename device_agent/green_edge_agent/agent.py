@@ -168,8 +168,10 @@ class Agent:
                 "clock", f"the clock was set {way} by {abs(step_ms)} ms", {"step_ms": step_ms}
             )
         self._watch_meter()
+        updating = self._updates.busy
         self._guarded(self._updates.poll)
-        self._guarded(self._parts.measuring.poll)
+        updating = updating or self._updates.busy
+        self._guarded(partial(self._parts.measuring.poll, updating=updating))
         self._hear_accelerator()
         self._parts.journal.tick()
         self._guarded(self._parts.uplink.pump)

@@ -14,7 +14,7 @@ import queue
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,14 @@ from green_edge_agent.runtime import interpreter, trial
 from green_edge_agent.windows import Windows
 from green_edge_wire import codec
 from green_edge_wire.archive import Verify, open_bundle
-from green_edge_wire.bench import MAX_RESULT_CHARS, RESULT_FACT, BenchOrder, BenchResult, Trial
+from green_edge_wire.bench import (
+    FLAG_UPDATE,
+    MAX_RESULT_CHARS,
+    RESULT_FACT,
+    BenchOrder,
+    BenchResult,
+    Trial,
+)
 from green_edge_wire.command import Command
 from green_edge_wire.errors import DecodeError, DeviceError, GreenEdgeError
 from green_edge_wire.telemetry import FLAG_BENCH, Sample
@@ -95,7 +102,7 @@ class Measuring:
         self._stopping = threading.Event()
         self._command: Command | None = None
         self._worker: threading.Thread | None = None
-        self._held = False
+        self._held = self._disturbed = False
         # What a start that was killed left behind.
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -115,11 +122,12 @@ class Measuring:
         except DecodeError as error:
             self._refused(command, error.message)
             return
-        self._command = command
+        self._command, self._disturbed = command, False
         self._start(partial(self._bring, order))
 
-    def poll(self) -> None:
-        """Take what the worker has to say."""
+    def poll(self, *, updating: bool) -> None:
+        """Take what the worker has to say; an update meanwhile is told with the figures."""
+        self._disturbed |= self._held and updating
         while not self._news.empty():
             news = self._news.get()
             if isinstance(news, _Ready):
@@ -130,11 +138,14 @@ class Measuring:
                 self._end(news)
 
     def stop(self) -> None:
-        """End a measurement without an answer."""
+        """End a measurement, and tell whoever waits for it."""
         self._stopping.set()
         if self._worker is not None:
             self._worker.join(timeout=5.0)
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._command is not None:
+            self._refused(self._command, "the agent stops; try again later")
+            self._command = None
 
     def _end(self, outcome: BenchResult | GreenEdgeError) -> None:
         command = self._command
@@ -148,6 +159,8 @@ class Measuring:
         if isinstance(outcome, GreenEdgeError):
             self._refused(command, str(outcome))
             return
+        if self._disturbed:
+            outcome = replace(outcome, flags=(*outcome.flags, FLAG_UPDATE))
         text = codec.dumps(outcome)
         if len(text) > MAX_RESULT_CHARS:
             self._refused(command, "too many operations for one answer; measure without --profile")

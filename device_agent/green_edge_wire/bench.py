@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from green_edge_wire.errors import DecodeError
 
 SCHEMA = 1
+# Flag of a result: the device was at an update meanwhile.
+FLAG_UPDATE = "update"
 # Fact of the answering event that holds the result as JSON.
 RESULT_FACT = "result"
 MAX_RUNS = 1_000_000
+# The profiler's steps of every run are kept until the end, which takes memory.
+MAX_PROFILED_RUNS = 1_000
 MAX_LIMIT_S = 3600.0
 MAX_THREADS = 64
 # Of a result as JSON: a message holds a batch of events, each with all that belongs to it.
@@ -30,7 +34,8 @@ class Trial:
         threads: of the runtime.
         seed: of the random inputs.
         limit_s: longest time for all of it; what takes longer is ended.
-        profile: also run it as often under the runtime's profiler, for the time of each operation.
+        profile: also run it under the runtime's profiler, as often but at most 1,000 times, for the
+            time of each operation.
     """
 
     runs: int = 200
@@ -69,7 +74,9 @@ class BenchOrder:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        """Refuse a digest that is none: it becomes the name of a file."""
+        """Refuse what cannot be carried out; the digest becomes the name of a file."""
+        if self.schema != SCHEMA:
+            raise DecodeError(f"bench: schema {self.schema}, this agent reads {SCHEMA}; update it")
         if _SHA256.fullmatch(self.artifact_sha256) is None or self.length_bytes < 1:
             raise DecodeError("bench: no SHA-256 digest, or no length")
 
@@ -141,7 +148,8 @@ class BenchResult:
         processor: what the model ran on.
         temperature_c: of the processor at the end; absent where the board does not say.
         flags: what makes the figures doubtful: `under-voltage`, `frequency-capped`, `throttled`,
-            `temperature-limit` where the firmware reported it at either end.
+            `temperature-limit` where the firmware reported it at either end, `update` where the
+            device was at an update meanwhile.
     """
 
     model_sha256: str

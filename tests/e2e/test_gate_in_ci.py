@@ -104,6 +104,33 @@ def test_a_record_keeps_the_estimates_for_a_later_run(home: Home) -> None:
     assert (ratio["value"], ratio["verdict"]) == (1.0, "pass")
 
 
+def test_a_recorded_target_is_found_however_it_is_spelt(home: Home) -> None:
+    _, recorded, _ = _run(home)
+    for pair in recorded["predicted"]:
+        pair["target"] += ":bookworm-arm64"
+    # Another model than the one that is compared, so that its own estimate counts.
+    recorded["sha256"]["b"] = "0" * 64
+    (home.folder / "spelt.json").write_text(json.dumps(recorded))
+    code, document, _ = _run(home, baseline="spelt.json")
+    assert code == 0
+    assert all(pair["a"] == pair["b"] for pair in document["predicted"])
+
+
+def test_an_unchanged_model_passes_whatever_its_record_foretold(home: Home) -> None:
+    _, recorded, _ = _run(home)
+    # As before the cost model was fitted again.
+    for pair in recorded["predicted"]:
+        pair["b"]["instructions"] //= 2
+        pair["b"]["basis"] = "0" * 64
+    (home.folder / "old.json").write_text(json.dumps(recorded))
+    assert _run(home, baseline="old.json", ratio=1.0)[0] == 0
+    recorded["sha256"]["b"] = "0" * 64
+    (home.folder / "old.json").write_text(json.dumps(recorded))
+    code, _, talk = _run(home, baseline="old.json", ratio=1.0)
+    assert code == 8
+    assert "rests on another cost model" in talk
+
+
 def test_a_target_of_which_nothing_is_known_is_a_mistake_of_usage(home: Home) -> None:
     (home.folder / "host.toml").write_text('[latency]\ntarget = "host"\nmax_us = 1\n')
     ran = home.run(

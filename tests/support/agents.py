@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,8 +104,12 @@ class AgentProcess:
 
 def children_of(pid: int) -> list[int]:
     """Processes that any thread of a process started, and that it has not reaped."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in threads for child in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        # A thread may end between the two looks.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.extend(map(int, (task / "children").read_text().split()))
+    return found
 
 
 @contextmanager

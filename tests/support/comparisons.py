@@ -20,7 +20,7 @@ def own(value: float = 0.9, low: float = 0.88, high: float = 0.92, n: int = 1000
 
 def cost(instructions: int, *, energy_uj: tuple[int, int] = (100, 300)) -> PredictedCost:
     """An estimate that may be off by a tenth."""
-    return PredictedCost(instructions, 0.1, Range(1_000, 3_000), Range(*energy_uj))
+    return PredictedCost(instructions, 0.1, Range(1_000, 3_000), Range(*energy_uj), "d" * 64)
 
 
 def comparison(

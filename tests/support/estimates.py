@@ -1,13 +1,15 @@
 """Models to estimate, and a counter of instructions that answers from a table."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 from green_edge.emulate import Count, EmulationError, Refusal, Setting
-from support.op_models import Step, T, op_model
+from support.op_models import Step, T, dense, op_model
 
 LITERT = ("ai-edge-litert", "2.3.0")
 TFLITE = ("tflite-runtime", "2.14.0")
@@ -34,8 +36,13 @@ class TableCounter:
         return Count(digest, setting, answer, cached=False, userland="")
 
 
-def network(*widths: int, size: int = 16, dtype: str = "int8", dense: int = 10) -> bytes:
-    """Convolutions 3x3 of these widths on an image with 8 channels, pooled, and a dense layer."""
+def network(
+    *widths: int, size: int = 16, dtype: str = "int8", dense: int = 10, weights: str = ""
+) -> bytes:
+    """Convolutions 3x3 of these widths on an image with 8 channels, pooled, and a dense layer.
+
+    With `weights` all constants are stored in that type, with a DEQUANTIZE behind each.
+    """
     bias = "int32" if dtype == "int8" else dtype
     image: tuple[int, ...] = (1, size, size, 8)
     tensors, steps = [T(image, dtype)], []
@@ -60,7 +67,34 @@ def network(*widths: int, size: int = 16, dtype: str = "int8", dense: int = 10) 
         Step("FULLY_CONNECTED", (last + 2, last + 3, last + 4), (last + 5,), 4,
              ("FullyConnectedOptions", {})),
     ]  # fmt: skip
+    if weights:
+        return _stored(tensors, steps, weights)
     return op_model(tensors, steps)
+
+
+def _stored(tensors: list[T], steps: list[Step], dtype: str) -> bytes:
+    constants = [i for i, t in enumerate(tensors) if t.constant and t.dtype == "float32"]
+    kept = [replace(tensors[i], dtype=dtype) for i in constants]
+    made = [replace(t, constant=False) if i in constants else t for i, t in enumerate(tensors)]
+    back = [Step("DEQUANTIZE", (len(made) + k,), (i,), 3) for k, i in enumerate(constants)]
+    return op_model([*made, *kept], [*back, *steps], outputs=(len(made) - 1,))
+
+
+def with_inner_graph(model: bytes) -> bytes:
+    """The same model with a second graph, as a loop or a branch has one."""
+    opened: Any = schema.ModelT.InitFromPackedBuf(model, 0)
+    inner: Any = schema.SubGraphT()
+    inner.name, inner.tensors, inner.operators = b"body", [], []
+    inner.inputs, inner.outputs = [], []
+    opened.subgraphs.append(inner)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(opened.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def hybrid() -> bytes:
+    """A dense layer with float activations and int8 weights, which only newer runtimes load."""
+    return dense(12, "float32", "int8")
 
 
 def _conv() -> tuple[str, dict[str, Any]]:

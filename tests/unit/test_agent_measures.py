@@ -1,6 +1,7 @@
 """The command `bench` to the agent with all its parts: figures come back, and nothing stays."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from green_edge_agent.config import InputConfig
 from green_edge_wire import codec
-from green_edge_wire.bench import RESULT_FACT, BenchOrder, BenchResult, Trial
+from green_edge_wire.bench import FLAG_UPDATE, RESULT_FACT, BenchOrder, BenchResult, Trial
 from green_edge_wire.command import Command
 from green_edge_wire.telemetry import FLAG_BENCH, Event
 from support.agents import children_of
@@ -161,7 +162,26 @@ def test_an_order_that_cannot_be_read_is_answered(device: MemoryDevice) -> None:
         assert "bench: " in answer(running, command).message
 
 
-def test_an_agent_that_stops_ends_the_measurement_and_answers_nothing(
+def test_figures_that_an_update_disturbed_are_flagged(device: MemoryDevice) -> None:
+    with device.run() as running:
+        command = ask(device, tiny_int8_dense())
+        running.until(lambda: bool(children_of(os.getpid())))
+        device.order(tiny_bundle(1))
+        assert result(answer(running, command)).flags == (FLAG_UPDATE,)
+        running.settle()
+        assert result(answer(running, ask(device, tiny_int8_dense()))).flags == ()
+
+
+def test_an_order_of_another_schema_is_refused(device: MemoryDevice) -> None:
+    with device.run() as running:
+        argument = {"artifact_sha256": "0" * 64, "length_bytes": 1, "urls": [], "trial": {}}
+        text = json.dumps(argument | {"schema": 2})
+        device.command(Command("c-1", "bench", FAR_UNIX_MS, text), 1)
+        said = answer(running, Command("c-1", "bench", FAR_UNIX_MS)).message
+        assert "schema 2, this agent reads 1" in said
+
+
+def test_an_agent_that_stops_ends_the_measurement_and_says_so(
     device: MemoryDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with device.run() as running:
@@ -170,7 +190,8 @@ def test_an_agent_that_stops_ends_the_measurement_and_answers_nothing(
         running.until(lambda: bool(children_of(os.getpid())))
     assert children_of(os.getpid()) == []
     assert not (device.config.state_dir / "bench").exists()
-    assert all(event.facts.get("id") != command.id for event in device.events("command"))
+    (said,) = [e for e in device.events("command") if e.facts.get("id") == command.id]
+    assert said.message == "bench: the agent stops; try again later"
 
 
 def test_what_a_killed_start_left_behind_is_removed(device: MemoryDevice) -> None:

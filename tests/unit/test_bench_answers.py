@@ -1,11 +1,13 @@
 """What the workstation makes of a device's answer to the command `bench`."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from green_edge.build.benchmark import of_device
+from green_edge.fleet import tell
 from green_edge.fleet.bench import Served, order, result_of, wait_s
 from green_edge.telemetry.store import EventRow
 from green_edge_wire import codec
@@ -19,8 +21,14 @@ from green_edge_wire.bench import (
     ProfileRows,
     Trial,
 )
+from green_edge_wire.device import Status
 from green_edge_wire.errors import DeviceError, ModelError
+from green_edge_wire.telemetry import Event
+from support.bundles import test_signer
+from support.clock import ManualClock
+from support.memory_store import MemoryStore
 from support.tiny_models import tiny_int8_dense
+from support.transport import MemoryBroker, MemoryTransport
 
 MODEL = tiny_int8_dense()
 ROWS = ProfileRows(10, 12.0, (ProfileRow("Fully Connected (NC, QS8, QC8W) GEMM", 8.0),))
@@ -80,3 +88,44 @@ def test_figures_of_another_model_are_not_taken(tmp_path: Path) -> None:
     path.write_bytes(tiny_int8_dense(seed=9))
     with pytest.raises(ModelError, match="measured another model"):
         of_device(path, Trial(runs=10), "pi", FOUND)
+
+
+# --- waiting for the answer ----------------------------------------------------------------------
+
+
+def asked(store: MemoryStore, meanwhile: Callable[[], None]) -> EventRow:
+    """Send a command to a device that is on line, and have something happen while waiting."""
+    store.put_status("home", Status("pi", "b-1", online=True, at_unix_ms=1), 1_000)
+    clock = ManualClock(unix_ms=1_000)
+    (row,) = store.devices()
+    telling = tell.prepare(store, row, "bench", test_signer(), clock, argument="{}")
+    things = iter([meanwhile])
+    return tell.send(
+        telling, store, MemoryTransport(MemoryBroker()),
+        wait=lambda _s: next(things, lambda: None)(), timeout_s=60.0,
+    )  # fmt: skip
+
+
+def test_who_waits_hears_of_a_device_that_has_gone() -> None:
+    store = MemoryStore()
+    gone = Status("pi", "b-1", online=False, at_unix_ms=2)
+    with pytest.raises(DeviceError, match="'pi' went off line before it answered"):
+        asked(store, lambda: store.put_status("home", gone, 2_000))
+
+
+def test_who_waits_hears_of_a_device_that_started_anew() -> None:
+    store = MemoryStore()
+    anew = Status("pi", "b-2", online=True, at_unix_ms=2)
+    with pytest.raises(DeviceError, match="'pi' started anew before it answered"):
+        asked(store, lambda: store.put_status("home", anew, 20_000))
+
+
+def test_what_a_device_said_last_counts_although_it_has_gone() -> None:
+    store = MemoryStore()
+
+    def farewell() -> None:
+        said = Event("pi", "b-1", 1, 2, "refused", "command: no", {"counter": 1_000})
+        store.put_status("home", Status("pi", "b-1", online=False, at_unix_ms=2), 2_000)
+        store.commit([said], site="home", received_unix_ms=2_000)
+
+    assert asked(store, farewell).message == "command: no"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,60 @@ def test_beyond_both_neither_serves() -> None:
     assert found.reason == "neither keeps up with this rate, one request after the other"
 
 
+# From 100 to 250, and from 300 to 1000 requests a second.
+_CPU_RANGE = Way(Range(4_000, 10_000), Bounds(0, 0), Bounds(1_000, 1_000))
+_TPU_RANGE = Way(Range(1_000, 3_300), Bounds(90, 90), Bounds(500, 500))
+
+
+@pytest.mark.parametrize(
+    ("rate_rps", "verdict", "may_fail", "reason"),
+    [
+        (200, "either", ("cpu",), "the processor, on one thread, may not keep up with this rate"),
+        (
+            260, "tpu", (), "the processor, on one thread, cannot keep up with this rate",
+        ),
+        (
+            900, "either", ("tpu",),
+            "the processor, on one thread, cannot, the Edge TPU may not keep up with this rate",
+        ),
+    ],
+)  # fmt: skip
+def test_no_way_is_chosen_that_may_not_keep_up(
+    rate_rps: float, verdict: str, may_fail: tuple[str, ...], reason: str
+) -> None:
+    # It saves nothing: wherever the processor keeps up, the processor spends less.
+    tpu = replace(_TPU_RANGE, active_mw=Bounds(5_000, 5_000))
+    found = break_even(_CPU_RANGE, tpu, rate_rps=rate_rps)
+    row = next(row for row in found.rows if row.rate_rps == rate_rps)
+    assert (found.verdict, row.choice, row.may_fail) == (verdict, verdict, may_fail)
+    assert found.reason == reason
+
+
+def test_an_accelerator_that_spends_less_is_not_chosen_where_it_may_not_keep_up() -> None:
+    tpu = replace(_TPU_RANGE, latency_us=Range(1_000, 20_000), active_mw=Bounds(10, 10))
+    found = break_even(_CPU_RANGE, tpu, rate_rps=90)
+    assert (found.verdict, found.reason) == (
+        "either",
+        "the Edge TPU may not keep up with this rate",
+    )
+
+
+def test_where_both_may_fail_the_reason_names_both() -> None:
+    slow = replace(_TPU_RANGE, latency_us=Range(1_000, 20_000))
+    found = break_even(_CPU_RANGE, slow, rate_rps=200)
+    assert found.verdict == "either"
+    assert found.reason == (
+        "neither the processor, on one thread, nor the Edge TPU surely keeps up"
+    )
+
+
+def test_a_way_that_is_best_at_all_rates_stays_the_verdict_though_its_limit_is_not_known() -> None:
+    cpu = replace(_CPU_RANGE, latency_us=Range(500, 2_000))
+    found = break_even(cpu, replace(_TPU_RANGE, active_mw=Bounds(5_000, 5_000)))
+    assert [row.choice for row in found.rows][-3:] == ["cpu", "either", "neither"]
+    assert found.verdict == "cpu"
+
+
 def test_an_accelerator_that_saves_nothing_never_pays() -> None:
     found = break_even(_way(20, 2_000), _way(40, 1_500, idle_mw=300))
     assert found.crossover_rps is None
@@ -101,6 +157,8 @@ def test_a_sure_choice_spends_less_at_both_ends_of_the_ranges(
     found = break_even(cpu, tpu, rate_rps=rate_rps)
     row = next(row for row in found.rows if row.rate_rps == rate_rps)
     assert (row.cpu_mw is None) == (rate_rps > cpu.capacity_rps.high)
+    if row.choice in ("cpu", "tpu"):
+        assert rate_rps <= (cpu if row.choice == "cpu" else tpu).capacity_rps.low
     if row.cpu_mw is None or row.tpu_mw is None:
         return
     sure = rate_rps <= min(cpu.capacity_rps.low, tpu.capacity_rps.low)

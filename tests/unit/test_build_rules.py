@@ -32,7 +32,10 @@ from green_edge.core.report import (
     TargetArtefact,
 )
 from green_edge.data.dataset import Dataset
+from green_edge.evaluate.guard import guard as judge_drop
 from green_edge.evaluate.guard import samples_needed
+from green_edge.evaluate.intervals import Interval, tango
+from green_edge.evaluate.quality import Scores
 from green_edge_wire import codec
 from green_edge_wire.errors import BudgetError, ConfigError, InconclusiveError
 from support.small_builds import workshop
@@ -226,7 +229,7 @@ def test_the_command_line_wins_over_the_project_file(tmp_path: Path) -> None:
 
 
 def guard(verdict: str = "pass", drop_pp: float = 0.0, high_pp: float = 1.0) -> Guard:
-    return Guard(2.0, drop_pp, -1.0, high_pp, 400, verdict)  # type: ignore[arg-type]
+    return Guard(2.0, drop_pp, -1.0, high_pp, 400, verdict, samples_needed=970)  # type: ignore[arg-type]
 
 
 def report(**changes: object) -> BuildReport:
@@ -297,10 +300,30 @@ def test_to_accept_the_loss_is_no_advice_while_repairs_are_left() -> None:
         assert "--max-drop" not in str(caught_too.value.hint)
 
 
-def test_the_number_of_samples_needed_scales_with_the_square_of_the_width() -> None:
-    # Twice as narrow takes four times 400 samples.
-    assert samples_needed(400, reach=4.0, room=2.0) == 1600
-    assert samples_needed(400, reach=2.0, room=0.0) is None
+def test_the_number_of_samples_needed_is_what_the_interval_itself_says() -> None:
+    def at(samples: int) -> Interval:
+        return tango(14 * samples / 1275, 0, samples)
+
+    # Twice as narrow by the square root would be too few: few pairs differ.
+    needed = samples_needed(1275, 0.01055, at)
+    assert needed is not None
+    assert at(needed).low > 0.01055
+    assert at(needed * 9 // 10).low < 0.01055
+    assert samples_needed(1275, 14 / 1275, at) is None
+
+
+def test_an_undecided_guard_says_how_many_samples_decide() -> None:
+    right = Scores("accuracy", np.ones(400), binary=True)
+    worse = Scores("accuracy", np.r_[np.zeros(4), np.ones(396)], binary=True)
+    found = judge_drop(right, worse, 2.0)
+    assert (found.verdict, found.n) == ("inconclusive", 400)
+    assert found.samples_needed is not None
+    times = -(-found.samples_needed // 400)
+    first, second = (
+        replace(scores, per_sample=np.tile(scores.per_sample, times)) for scores in (right, worse)
+    )
+    assert judge_drop(first, second, 2.0).verdict == "pass"
+    assert judge_drop(right, right, 2.0).samples_needed is None
 
 
 def test_figures_read_as_people_write_them() -> None:

@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 
 from green_edge.cli import compare
 from green_edge.evaluate.predict import predict
-from green_edge_wire.errors import BudgetError, ConfigError, InconclusiveError
+from green_edge_wire.errors import BudgetError, ConfigError, InconclusiveError, ModelError
 from support.junit_rules import breaches
 from support.quantized_pairs import float_file, int8_file, net, samples
+from support.tiny_models import dense_weights, tiny_float_two_heads
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,30 @@ def test_reports_are_written_whatever_the_verdict(folder: Path, tmp_path: Path) 
     assert "<h2>Gate: fail</h2>" in html.read_text(encoding="utf-8")
 
 
+def test_a_report_that_cannot_be_written_is_told_before_the_work(folder: Path) -> None:
+    gate = _gate(folder, "[quality]\nmax_drop_pp = 1\n")
+    for option in ("--junit", "--markdown", "--html"):
+        place = folder / "nowhere" / "report"
+        result = _run(folder, "none.tflite", *gate, option, str(place))
+        assert isinstance(result.exception, ConfigError)
+        assert str(result.exception).startswith(f"{option}: cannot write {place}")
+    # Nothing is left where the work then fails.
+    result = _run(folder, "none.tflite", *gate, "--junit", str(folder / "early.xml"))
+    assert isinstance(result.exception, ModelError)
+    assert not (folder / "early.xml").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, as Linux has")
+def test_a_disk_that_fills_up_takes_the_report_and_not_the_verdict(folder: Path) -> None:
+    gate = _gate(folder, "[quality]\nmax_drop_pp = 1\n")
+    result = _run(folder, "broken.tflite", *gate, "--json", "--junit", "/dev/full")
+    assert isinstance(result.exception, BudgetError)
+    assert _document(result)["gate"]["verdict"] == "fail"
+    gate = _gate(folder, "[size]\nmax_ratio = 2.0\n")
+    result = _run(folder, "int8.tflite", *gate, "--junit", "/dev/full")
+    assert isinstance(result.exception, ConfigError)
+
+
 def test_a_mistake_in_the_gate_is_told_before_any_model_is_read(folder: Path) -> None:
     gate = _gate(folder, '[latency]\ntarget = "pi9"\nmax_us = 1\n')
     result = _run(folder, "none.tflite", *gate)
@@ -121,6 +146,8 @@ def test_a_mistake_in_the_gate_is_told_before_any_model_is_read(folder: Path) ->
     assert "pi9" in str(result.exception)
     gate = _gate(folder, '[energy]\ntarget = "coral-usb"\nmax_uj = 1\n')
     assert "coral-usb is an accelerator" in str(_run(folder, "none.tflite", *gate).exception)
+    gate = _gate(folder, '[energy]\ntarget = "host"\nmax_uj = 1\n')
+    assert str(_run(folder, "none.tflite", *gate).exception).startswith("--gate: ")
     without = _run(folder, "int8.tflite", "--junit", str(folder / "junit.xml"))
     assert str(without.exception) == "--junit: needs --gate"
 
@@ -174,9 +201,29 @@ def test_a_record_of_a_record_goes_on(folder: Path) -> None:
     assert again["quality"]["difference"] == 0
 
 
+def _spoilt_scores(document: dict[str, Any]) -> None:
+    """All hits, in a document that says otherwise."""
+    document["record"]["scores"] = "ff" * (document["quality"]["n"] // 8)
+    document["quality"]["b"] = 0.5
+
+
+def _too_many_scores(document: dict[str, Any]) -> None:
+    document["quality"]["n"] -= 1
+    document["record"]["scores"] = "ff" * (len(document["record"]["scores"]) // 2)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (lambda d: d.pop("schema"), "schema: none, this version reads 1"),
+        (lambda d: d.update(schema=2), "schema: 2, this version reads 1"),
+        (lambda d: d["sha256"].update(b="0"), "sha256.b: no comparison writes that"),
+        (lambda d: d["size_bytes"].update(b=0), "size_bytes.b: no comparison"),
+        (lambda d: d["zip_bytes"].update(b=-1), "zip_bytes.b: no comparison"),
+        (lambda d: d["macs"].update(b=-5), "macs.b: no comparison"),
+        (lambda d: d["quality"].update(b=1.5), "quality.b: no comparison"),
+        (_spoilt_scores, "quality.b: 0.5, but record.scores gives 1"),
+        (_too_many_scores, "record.scores: more than 399 samples"),
         (lambda d: d.pop("record"), "record: missing"),
         (lambda d: d["record"].update(scores="zz"), "not hexadecimal"),
         (lambda d: d["quality"].update(n=4000), "not the scores of 4000 samples"),
@@ -193,6 +240,20 @@ def test_a_document_that_is_no_baseline_says_why(folder: Path, spoil: Any, said:
     assert said in str(result.exception)
 
 
+def test_a_broken_estimate_in_a_document_is_refused(folder: Path) -> None:
+    document = json.loads((folder / _recorded(folder)).read_text(encoding="utf-8"))
+    cost = {
+        "instructions": 0, "error_ratio": 0.1, "basis": "d" * 64,
+        "latency_us": {"low": 1, "high": 2}, "energy_uj": {"low": 1, "high": 2},
+    }  # fmt: skip
+    for spoilt in (cost, cost | {"instructions": 5, "latency_us": {"low": 3, "high": 2}}):
+        document["predicted"] = [{"target": "pi4", "b": spoilt}]
+        (folder / "spoilt.json").write_text(json.dumps(document), encoding="utf-8")
+        result = _run(folder, "int8.tflite", baseline="spoilt.json")
+        assert isinstance(result.exception, ConfigError)
+        assert "predicted: no comparison writes that" in str(result.exception)
+
+
 def test_a_record_needs_labels_to_be_compared_with(folder: Path) -> None:
     result = _run(folder, "int8.tflite", baseline=_recorded(folder), eval_set="bare")
     assert isinstance(result.exception, ConfigError)
@@ -205,3 +266,28 @@ def test_json_that_is_no_comparison_is_refused(folder: Path) -> None:
     assert isinstance(result.exception, ConfigError)
     assert "not JSON" in str(result.exception)
     assert "a baseline is a model, or what" in str(result.exception)
+
+
+# --- outputs that no label speaks of -------------------------------------------------------------
+
+
+def test_a_model_whose_second_output_is_destroyed_does_not_pass(tmp_path: Path) -> None:
+    sound = tiny_float_two_heads()
+    head = dense_weights(4, 5, 1)
+    (tmp_path / "float.tflite").write_bytes(sound)
+    (tmp_path / "spoilt.tflite").write_bytes(sound.replace(head.tobytes(), bytes(head.nbytes)))
+    x = np.random.default_rng(0).uniform(-1, 1, (200, 4)).astype(np.float32)
+    np.savez(tmp_path / "test.npz", x=x, y=np.argmax(x @ dense_weights(seed=0).T, axis=1))
+    quality = "[quality]\nmax_drop_pp = 5\n"
+    result = _run(tmp_path, "spoilt.tflite", *_gate(tmp_path, quality), "--json")
+    assert isinstance(result.exception, InconclusiveError)
+    assert _verdicts(result)["quality.max_drop_pp"] == "pass"
+    assert "set [quality] min_other_outputs" in str(result.exception)
+    gate = _gate(tmp_path, quality + "min_other_outputs = 0.9\n")
+    assert isinstance(_run(tmp_path, "spoilt.tflite", *gate).exception, BudgetError)
+    assert _run(tmp_path, "float.tflite", *gate).exit_code == 0
+    recorded = _recorded(tmp_path, "float.tflite")
+    assert _run(tmp_path, "float.tflite", *gate, baseline=recorded).exit_code == 0
+    result = _run(tmp_path, "spoilt.tflite", *gate, baseline=recorded)
+    assert isinstance(result.exception, InconclusiveError)
+    assert "give the baseline's file" in str(result.exception)

@@ -8,14 +8,17 @@ import pytest
 
 from green_edge.build.estimate.counting import Counter
 from green_edge.build.estimate.estimate import EstimateOptions, estimate
-from green_edge.build.estimate.report import Estimate
+from green_edge.build.estimate.processor import at_rate
+from green_edge.build.estimate.report import Estimate, RuntimeEstimate
 from green_edge.bundle.pack import pack
 from green_edge.emulate import EmulationError
 from green_edge.targets import physics
+from green_edge.targets.physics import Bounds, Range
+from green_edge.targets.registry import find
 from green_edge_wire.errors import ConfigError, ModelError
 from support.bundles import test_signer, tiny_contents
 from support.edgetpu_files import CACHED, Executable, compiled_tflite, package
-from support.estimates import TableCounter, network
+from support.estimates import TableCounter, hybrid, network, with_inner_graph
 from support.op_models import Step, T, op_model
 
 COUNTED = 3_000_000
@@ -36,7 +39,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def _one(file: Path, target: str, counter: Counter | None, rate: float | None = None) -> Estimate:
-    (found,) = estimate(EstimateOptions(file, (target,), rate), counter)
+    (found,) = estimate(EstimateOptions(file, (target,), rate), counter).estimates
     return found
 
 
@@ -80,6 +83,41 @@ def test_another_runtimes_refusal_is_a_note(file: Path) -> None:
                for n in found.notes)  # fmt: skip
 
 
+def test_a_model_with_loops_is_counted_but_neither_split_nor_advised(tmp_path: Path) -> None:
+    path = tmp_path / "loop.tflite"
+    path.write_bytes(with_inner_graph(network(16, 33)))
+    found = _one(path, "pi4", _counter())
+    assert (found.runtimes[0].instructions, found.runtimes[0].how) == (COUNTED, "emulated")
+    assert found.layers == ()
+    assert not any("channels" in each.what for each in found.advice)
+    assert any("inner graphs" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("target", ["pi4", "coral-usb+pi4"])
+def test_a_model_with_loops_is_not_priced_without_a_count(target: str, tmp_path: Path) -> None:
+    path = tmp_path / "loop.tflite"
+    path.write_bytes(with_inner_graph(network(16)))
+    with pytest.raises(ModelError, match="loops or branches"):
+        _one(path, target, None)
+
+
+def test_what_is_not_counted_is_asked_of_the_rules_of_the_runtime(tmp_path: Path) -> None:
+    path = tmp_path / "hybrid.tflite"
+    path.write_bytes(hybrid())
+    found = _one(path, "pi4", None)
+    assert [entry.runtime for entry in found.runtimes] == ["ai-edge-litert"]
+    words = "Didn't find op for builtin opcode 'FULLY_CONNECTED' version '12'"
+    assert any("tflite-runtime 2.14.0" in note and words in note for note in found.notes)
+    with pytest.raises(ModelError, match="Didn't find op for builtin opcode"):
+        _one(path, "pi4:bookworm-armhf", None)
+
+
+def test_what_was_counted_runs_there_whatever_the_rules_say(tmp_path: Path) -> None:
+    path = tmp_path / "hybrid.tflite"
+    path.write_bytes(hybrid())
+    assert _one(path, "pi4:bookworm-armhf", _counter()).runtimes[0].how == "emulated"
+
+
 def test_without_emulation_the_cost_model_answers_and_says_why(file: Path) -> None:
     counter = TableCounter({"ai-edge-litert": NO_NETWORK})
     found = _one(file, "pi4", counter)
@@ -89,6 +127,15 @@ def test_without_emulation_the_cost_model_answers_and_says_why(file: Path) -> No
     assert any("cannot reach the mirror" in note for note in found.notes)
     # The next one would wait for the same network.
     assert len(counter.asked) == 1
+
+
+def test_a_count_beside_one_that_failed_is_still_a_count(file: Path) -> None:
+    counter = TableCounter({"ai-edge-litert": COUNTED, "tflite-runtime": NO_NETWORK})
+    found = _one(file, "pi4", counter)
+    assert [entry.how for entry in found.runtimes] == ["emulated", "analytic"]
+    assert found.not_emulated is None
+    said = "instructions of tflite-runtime 2.14.0 are predicted, not counted by emulation: "
+    assert [note for note in found.notes if "not counted" in note] == [f"{said}{NO_NETWORK}"]
 
 
 def test_a_prediction_has_a_wider_range_than_a_count_of_as_much(file: Path) -> None:
@@ -120,13 +167,13 @@ def test_a_runtime_without_a_cost_model_needs_a_count(file: Path) -> None:
     assert found.runtimes[0].version == "1.4.0"
     assert (found.layers, found.advice) == ((), ())
     assert any("no cost model is fitted" in note for note in found.notes)
-    with pytest.raises(ConfigError, match=r"no cost model is fitted for ai-edge-litert 1\.4\.0"):
+    with pytest.raises(ConfigError, match=r"ai-edge-litert 1\.4\.0.*pi4:bookworm-arm64"):
         _one(file, "pi4:bullseye-arm64", None)
 
 
 def test_boards_with_the_same_core_are_counted_once(file: Path) -> None:
     counter = TableCounter({"ai-edge-litert": COUNTED, "tflite-runtime": 4_000_000})
-    found = estimate(EstimateOptions(file, ("pi3", "zero2", "pi4")), counter)
+    found = estimate(EstimateOptions(file, ("pi3", "zero2", "pi4")), counter).estimates
     assert [each.target for each in found] == ["pi3", "zero2", "pi4"]
     assert [setting.core for setting in counter.asked] == ["cortex-a53"] * 2 + ["cortex-a72"] * 2
 
@@ -148,9 +195,20 @@ def test_a_target_without_a_known_processor_is_refused_before_the_model_is_read(
         _one(tmp_path / "missing.tflite", target, None)
 
 
-def test_a_rate_that_is_none_is_refused(file: Path) -> None:
+@pytest.mark.parametrize("rate", [math.nan, math.inf, 0.0, 1e7])
+def test_a_rate_that_no_board_has_is_refused(rate: float, file: Path) -> None:
     with pytest.raises(ConfigError, match="--rate"):
-        _one(file, "pi4", None, math.nan)
+        _one(file, "pi4", None, rate)
+
+
+def test_of_several_targets_one_that_refuses_leaves_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "hybrid.tflite"
+    path.write_bytes(hybrid())
+    targets = ("coral-usb", "pi4", "pi4:bookworm-armhf", "pi5")
+    found = estimate(EstimateOptions(path, targets), None)
+    assert [each.target for each in found.estimates] == ["pi4", "pi5"]
+    assert {each.target for each in found.refused} == {"coral-usb", "pi4:bookworm-armhf"}
+    assert any("Didn't find op" in each.reason for each in found.refused)
 
 
 def test_at_a_rate_the_board_is_busy_for_the_latency_of_each_request(file: Path) -> None:
@@ -165,6 +223,21 @@ def test_at_a_rate_the_board_is_busy_for_the_latency_of_each_request(file: Path)
     assert beyond is not None
     assert beyond.power_mw is None
     assert beyond.busy_ratio.low > 1
+
+
+def test_the_mean_power_at_a_rate_is_idle_and_what_each_request_adds() -> None:
+    span, net = Range(2_000, 5_000), Range(3_000, 8_000)
+    entry = RuntimeEstimate(
+        "ai-edge-litert", "2.3.0", "int8", "cortex-a72", "aarch64", 1, "emulated", 0.0, span, net,
+        net,
+    )  # fmt: skip
+    idle = physics.load("pi4").idle_mw
+    assert idle.low < idle.high
+    found = at_rate(100.0, entry, find("pi4"))
+    # 100 requests of 3 to 8 mJ a second are 300 to 800 mW.
+    assert found.power_mw == Bounds(idle.low + 300, idle.high + 800)
+    assert found.busy_ratio == Bounds(0.2, 0.5)
+    assert at_rate(201.0, entry, find("pi4")).power_mw is None
 
 
 def test_with_an_edge_tpu_the_accelerator_comes_first_and_the_processor_beside_it(
@@ -222,8 +295,9 @@ def test_a_compiled_file_is_estimated_on_its_accelerator_alone(tmp_path: Path) -
     with_cycles = (Executable(cycles=100_000, narrow_bytes=512), *CACHED)
     path.write_bytes(compiled_tflite(package(with_cycles)))
     counter = TableCounter({})
-    found = _one(path, "coral-usb+pi5", counter)
-    assert [entry.accelerator for entry in found.runtimes] == ["edgetpu"]
+    found = _one(path, "coral-usb+pi5", counter, 10.0)
+    assert [(entry.accelerator, entry.dtype) for entry in found.runtimes] == [("edgetpu", "int8")]
+    assert any("nothing is said of the rate" in note for note in found.notes)
     assert found.coral is not None
     assert found.coral.cycles == 100_000
     assert found.coral.break_even is None

@@ -1,5 +1,7 @@
 """What would help: every proposal is what the cost model says of the changed model."""
 
+import math
+
 import pytest
 
 from green_edge.build.estimate.advice import advise, other_runtimes, with_edgetpu
@@ -42,6 +44,7 @@ def test_float_is_advised_to_become_int8_where_that_pays() -> None:
     # The dot product halves the work, and int8 instructions do not end slower than float32 ones.
     assert found[0].saves_ratio > 0.5
     assert found[0].saves_bytes_ratio == pytest.approx(0.75)
+    assert "and 0.25 times the bytes" in found[0].what
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
@@ -55,11 +58,39 @@ def test_a_type_is_advised_only_where_the_board_is_faster_with_it(
     def middle_us(of: Dtype) -> float:
         found = cost.predict(shapes_of(read(network(16, 16, size=48, dtype=of), static=False)))
         span = latency_us(found.instructions, found.bytes, dtype=of, board=board)
-        return (span.low + span.high) / 2
+        return math.sqrt(span.low * span.high)
 
     model = read(network(16, 16, size=48, dtype=dtype), static=False)
     said = any(f"{other} in place of {dtype}" in each.what for each in advise(model, cost, board))
     assert said == (middle_us(other) <= 0.97 * middle_us(dtype))
+
+
+def test_a_type_whose_range_overlaps_is_said_to() -> None:
+    def said(width: int, core: str, board: str) -> str:
+        model = read(network(width, width, dtype="float32"), static=False)
+        found = advise(model, _cost(core), load(board))
+        return next(each.what for each in found if "int8 in place of float32" in each.what)
+
+    assert "the ranges overlap" in said(32, "cortex-a72", "pi4")
+    assert "the ranges overlap" not in said(128, "cortex-a76", "pi5")
+
+
+def test_float16_weights_are_advised_on_as_float32_ones_of_half_the_bytes() -> None:
+    plain = read(network(16, 33, 33, dtype="float32"), static=False)
+    stored = read(network(16, 33, 33, dtype="float32", weights="float16"), static=False)
+    cost, board = _cost("cortex-a76"), load("pi5")
+    assert cost.predict(shapes_of(stored)).unknown == ()
+    assert cost.predict(shapes_of(stored)).instructions == pytest.approx(
+        cost.predict(shapes_of(plain)).instructions
+    )
+    assert sum(s.moved_bytes for s in shapes_of(stored)) == sum(
+        s.moved_bytes for s in shapes_of(plain)
+    )
+    wanted, found = advise(plain, cost, board), advise(stored, cost, board)
+    assert [each.saves_ratio for each in found] == [each.saves_ratio for each in wanted]
+    (int8,) = [each for each in found if "int8 in place of float32" in each.what]
+    assert int8.saves_bytes_ratio == pytest.approx(0.5)
+    assert any("channels in place of 33" in each.what for each in found)
 
 
 def test_a_dense_layer_that_holds_the_file_is_advised_to_be_factored() -> None:
@@ -76,9 +107,9 @@ def test_a_dense_layer_that_holds_the_file_is_advised_to_be_factored() -> None:
 
 
 def test_operations_without_weights_that_take_much_are_named() -> None:
-    shape = (1, 32, 32, 64)
-    steps = [Step("LOGISTIC", (k,), (k + 1,), 2) for k in range(3)]
-    (found,) = advise(read(op_model([T(shape)] * 4, steps), static=False), _cost(), load("pi4"))
+    data = T((1, 32, 32, 64), "float32")
+    steps = [Step("LOGISTIC", (k,), (k + 1,)) for k in range(3)]
+    (found,) = advise(read(op_model([data] * 4, steps), static=False), _cost(), load("pi4"))
     assert found.what.startswith("LOGISTIC takes ")
     assert found.where.endswith("and 2 more")
     assert found.saves_ratio > 0.9

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from green_edge.cli import estimate as estimate_command
 from green_edge_wire.errors import ConfigError, ModelError
 from support.bundles import tiny_bundle
-from support.estimates import network
+from support.estimates import hybrid, network
 
 KEYS = ["target", "model_sha256", "runtimes", "latency_us", "energy_uj", "layers", "notes"]
 RUNTIME_KEYS = [
@@ -71,6 +71,37 @@ def test_several_targets_are_a_line_each(file: Path) -> None:
     assert [each["target"] for each in document["estimates"]] == TARGETS
 
 
+@pytest.mark.parametrize("rate", ["0.01", "20", "1000000"])
+def test_several_targets_answer_the_rate_too(rate: str, file: Path) -> None:
+    arguments = [word for target in TARGETS for word in ("--target", target)]
+    text = _run(file, *arguments, "--rate", rate).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert re.search(rf"^target .* at {float(rate):,}/s$".replace(".0/s", "/s"), text, re.MULTILINE)
+    for target in TARGETS:
+        cell = (
+            "(CPU|TPU|not sure|neither)"
+            if target.startswith("coral")
+            else "(to [0-9.,]+ %|too slow)"
+        )
+        assert re.search(rf"^{re.escape(target)} .*{cell}$", text, re.MULTILINE)
+
+
+def test_a_target_that_refuses_is_named_beside_the_others_and_ends_with_code_3(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "hybrid.tflite"
+    path.write_bytes(hybrid())
+    targets = ("--target", "pi4", "--target", "pi4:bookworm-armhf")
+    ran = _run(path, *targets, "--json")
+    document = json.loads(ran.stdout)
+    assert [each["target"] for each in document["estimates"]] == ["pi4"]
+    assert [each["target"] for each in document["refused"]] == ["pi4:bookworm-armhf"]
+    assert isinstance(ran.exception, ModelError)
+    assert "pi4:bookworm-armhf" in str(ran.exception)
+    text = " ".join(_run(path, *targets).stdout.split())
+    assert "pi4:bookworm-armhf: no estimate: tflite-runtime 2.14.0" in text
+
+
 def test_it_says_on_the_error_stream_why_nothing_was_counted(file: Path) -> None:
     assert "predicted, not counted: as asked" in _run(file, "--target", "pi4", "--json").stderr
 
@@ -100,6 +131,6 @@ def test_a_missing_or_broken_model_is_a_model_error(tmp_path: Path) -> None:
     assert isinstance(_run(path, "--target", "pi4").exception, ModelError)
 
 
-@pytest.mark.parametrize("rate", ["0", "-1", "many"])
-def test_a_rate_is_above_zero(rate: str, file: Path) -> None:
+@pytest.mark.parametrize("rate", ["0", "-1", "many", "1e300"])
+def test_a_rate_is_above_zero_and_has_an_end(rate: str, file: Path) -> None:
     assert _run(file, "--target", "pi4", "--rate", rate).exit_code == 2

@@ -25,7 +25,8 @@ def test_energy_and_power_are_in_the_unit_of_the_higher_end() -> None:
     assert words.energy(Range(6_300, 22_400)) == "6.3 to 23 mJ"
     assert words.energy(Range(900_000, 1_200_000)) == "0.90 to 1.2 J"
     assert words.power(Bounds(2_300, 3_100)) == "2.3 to 3.1 W"
-    assert words.power(Bounds(0.2, 812.3)) == "0 to 820 mW"
+    assert words.power(Bounds(0.2, 812.3)) == "0.20 to 820 mW"
+    assert words.power(Bounds(0.003, 0.0287)) == "3.0 to 29 uW"
 
 
 def test_shares_below_a_percent_keep_a_digit() -> None:

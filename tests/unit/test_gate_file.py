@@ -52,6 +52,7 @@ def test_all_that_a_gate_can_limit_is_read(tmp_path: Path) -> None:
         ("[size]\nmax_bytes = 1.5\n", "size.max_bytes: expected a whole number, got 1.5"),
         ("[latency]\nmax_us = 1\n", "latency[0].target: missing"),
         ("[quality]\nmin = 90\n", "quality: min is a share of 0..1; such as 0.9"),
+        ("[quality]\nmin_other_outputs = 2\n", "min_other_outputs is a share of 0..1"),
         ("[quality]\nmax_drop_pp = -1\n", "quality: max_drop_pp must not be negative"),
         ("[macs\n", "not TOML"),
         (
@@ -64,6 +65,7 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, said: str)
     with pytest.raises(ConfigError) as caught:
         _load(tmp_path, text)
     assert said in str(caught.value)
+    assert "<top>" not in str(caught.value)
     assert "gate.toml" in str(caught.value)
 
 

@@ -1,4 +1,5 @@
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_markdown_is_a_table_that_no_file_name_breaks() -> None:
     )
     assert rows[2] == "| `size.max_bytes` | 9,000 B | 10,000 B | **FAIL** |"
     assert len(rows) == 6
-    assert "against `a\\|b.tflite`" in page
+    assert "against `a|b.tflite`" in page
     assert "- `size.max_bytes`: over the limit" in page
     tables = [line for line in page.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in tables} == {5}
@@ -98,6 +99,15 @@ def test_the_exit_code_follows_the_verdict() -> None:
     with pytest.raises(BudgetError, match=r"gate failed: size.max_bytes: over the limit") as failed:
         check_gate(_result())
     assert failed.value.exit_code == 4
-    with pytest.raises(InconclusiveError, match="some 4,000 samples should tell") as undecided:
+    with pytest.raises(InconclusiveError, match="samples reaches across the limit") as undecided:
         check_gate(_result(Gate(quality=QualityLimits(max_drop_pp=1.0))))
     assert undecided.value.exit_code == 8
+
+
+def test_a_check_without_a_limit_says_that_none_is_set() -> None:
+    both = replace(comparison(), unjudged_outputs=1, other_outputs=own())
+    result = judge(Gate(quality=QualityLimits(max_drop_pp=50.0)), both, own())
+    check = result.checks[-1]
+    assert (limit(check), found(check)) == ("not set", "90.00 % (88.00 to 92.00)")
+    assert "limit: at least not set" not in junit(both, result)
+    assert "| not set |" in markdown(both, result)

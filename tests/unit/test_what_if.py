@@ -1,6 +1,12 @@
 """What changes when a layer gets other channels, or a model another type."""
 
-from green_edge.build.estimate.what_if import channel_groups, factored, with_channels, with_dtype
+from green_edge.build.estimate.what_if import (
+    channel_groups,
+    factored,
+    folded,
+    with_channels,
+    with_dtype,
+)
 from green_edge.targets.cost.shape import shapes_of
 from green_edge.tflite.model import TfliteModel
 from green_edge.tflite.read import read
@@ -69,6 +75,18 @@ def test_another_type_leaves_out_what_turned_one_into_the_other() -> None:
     graph.conv(graph.op("QUANTIZE", [image], 1, 4, 4, 3), 8)
     (alone,) = shapes_of(with_dtype(graph.model(), "float32"))
     assert (alone.op, alone.dtype, alone.weights_dtype) == ("CONV_2D", "float32", "float32")
+
+
+def test_layers_that_share_a_stored_constant_keep_channels_of_their_own() -> None:
+    graph = OpGraph()
+    kept = graph.op("DEQUANTIZE", [graph.constant(24, dtype="float16")], 24, dtype="float32")
+    data = graph.feed(1, 8, 8, 3, dtype="float32")
+    for _ in range(2):
+        data = graph.conv(data, 24)
+        data = graph.op("ADD", [data, kept], 1, 8, 8, 24, dtype="float32")
+    graph.conv(data, 10)
+    assert len(channel_groups(graph.model())) == 1
+    assert [group.makers for group in channel_groups(folded(graph.model()))] == [(1,), (3,)]
 
 
 def test_a_factored_layer_has_as_many_weights_as_its_two_factors() -> None:

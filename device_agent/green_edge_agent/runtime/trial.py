@@ -101,7 +101,7 @@ def _last_line(said: IO[bytes]) -> str:
 def _started(given: IO[bytes], said: IO[bytes]) -> "subprocess.Popen[bytes]":
     path = os.pathsep.join((str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])))
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", _CHILD],
+        [sys.executable, "-P", "-m", _CHILD, str(os.getpid())],
         stdin=given,
         stdout=subprocess.PIPE,
         # The runtime greets there, in the midst of what is said to the user.

@@ -2,7 +2,6 @@
 
 from green_edge.build import words
 from green_edge.core.report import BuildReport, Guard
-from green_edge.evaluate.guard import samples_needed
 from green_edge.search import ladder
 from green_edge_wire.errors import BudgetError, InconclusiveError
 
@@ -32,9 +31,9 @@ def check_guard(report: BuildReport) -> None:
 
 
 def _remedy(guard: Guard) -> str:
-    reach_pp, room_pp = guard.high_pp - guard.drop_pp, guard.max_drop_pp - guard.drop_pp
-    needed = samples_needed(guard.n, reach_pp, room_pp)
-    if needed is None:
+    needed = guard.samples_needed
+    # As many as show that the drop is too great are no remedy.
+    if needed is None or guard.drop_pp >= guard.max_drop_pp:
         return "give more evaluation samples"
     return f"some {words.count(needed)} evaluation samples should do"
 

@@ -22,7 +22,14 @@ from green_edge.fleet.upload import upload
 from green_edge.telemetry.opening import open_store
 from green_edge_agent.transport.mqtt import MqttTransport, check_broker
 from green_edge_agent.transport.url import parse_broker_url
-from green_edge_wire.bench import MAX_LIMIT_S, MAX_RUNS, MAX_THREADS, BenchResult, Trial
+from green_edge_wire.bench import (
+    FLAG_UPDATE,
+    MAX_LIMIT_S,
+    MAX_RUNS,
+    MAX_THREADS,
+    BenchResult,
+    Trial,
+)
 from green_edge_wire.clock import SystemClock
 from green_edge_wire.errors import ConfigError
 
@@ -136,8 +143,11 @@ def _where(result: Benchmark) -> str:
     lines = [
         f"Measured on device {found.device_id} ({result.machine}), on its {found.processor}{heat}."
     ]
-    if found.flags:
-        lines.append(f"Doubtful: the firmware reported {', '.join(found.flags)}.")
+    reported = [flag for flag in found.flags if flag != FLAG_UPDATE]
+    if reported:
+        lines.append(f"Doubtful: the firmware reported {', '.join(reported)}.")
+    if FLAG_UPDATE in found.flags:
+        lines.append("Doubtful: the device was at an update meanwhile.")
     return "\n".join(lines)
 
 

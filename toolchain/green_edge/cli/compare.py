@@ -58,23 +58,41 @@ def command(
     if gate is None and (junit or markdown):
         raise ConfigError("needs --gate", place="--junit" if junit else "--markdown")
     limits = None if gate is None else load_gate(gate)
+    for path, option in ((html, "--html"), (junit, "--junit"), (markdown, "--markdown")):
+        _check_writable(path, option)
     progress = render.Progress()
     try:
         found = compare(CompareOptions(**given, gate=limits), progress)
     finally:
         progress.done()
-    if html is not None:
-        _write(html, page_of(found, most), "--html")
-    if found.gate is not None and junit is not None:
-        _write(junit, gate_report.junit(found, found.gate), "--junit")
-    if found.gate is not None and markdown is not None:
-        _write(markdown, gate_report.markdown(found, found.gate), "--markdown")
     if as_json:
         render.document(found)
     else:
         render.text(_text(found, most))
-    if found.gate is not None:
-        gate_report.check_gate(found.gate)
+    try:
+        if html is not None:
+            _write(html, page_of(found, most), "--html")
+        if found.gate is not None and junit is not None:
+            _write(junit, gate_report.junit(found, found.gate), "--junit")
+        if found.gate is not None and markdown is not None:
+            _write(markdown, gate_report.markdown(found, found.gate), "--markdown")
+    finally:
+        # A disk that fills up takes the report, not the verdict.
+        if found.gate is not None:
+            gate_report.check_gate(found.gate)
+
+
+def _check_writable(path: Path | None, option: str) -> None:
+    """Refuse a place for a report before minutes of work go into it."""
+    if path is None:
+        return
+    there = path.exists()
+    try:
+        path.open("ab").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", place=option) from None
 
 
 def _write(path: Path, page: str, option: str) -> None:

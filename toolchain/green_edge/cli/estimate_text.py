@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from green_edge.build import words
-from green_edge.build.estimate.report import AtRate, Coral, Estimate, Layer, RuntimeEstimate
+from green_edge.build.estimate.report import (
+    AtRate,
+    Coral,
+    Estimate,
+    Estimates,
+    Layer,
+    RuntimeEstimate,
+)
 from green_edge.build.estimate.words import bar, energy, latency, power, share
 from green_edge.build.words import short_name
 from green_edge.cli import render
@@ -15,6 +22,8 @@ from green_edge.telemetry.columns import fit
 
 _WIDTH = 80
 _LISTED = 8
+# Less is shown as 0.0 %.
+_LEAST_SHARE = 0.0005
 _NAME_CHARS = 28
 _MEANING = (
     "estimates, nothing was measured. Latency and energy are ranges for one inference on one "
@@ -29,7 +38,7 @@ def text_of(found: Estimate) -> str:
         parts.append(_coral(found.coral))
     if found.at_rate is not None:
         parts.append(_fill(_at_rate(found.at_rate)))
-    if found.layers:
+    if any(layer.share >= _LEAST_SHARE for layer in found.layers):
         parts.append(_layers(found))
     if found.advice:
         parts.append(_advice(found))
@@ -37,13 +46,13 @@ def text_of(found: Estimate) -> str:
     return "\n\n".join(parts)
 
 
-def several_text(found: Sequence[Estimate]) -> str:
+def several_text(estimates: Estimates) -> str:
     """Several targets, a line each: what each of them would really run."""
-    rows = [[each.target, *_cells(each.runtimes[0], short=True)] for each in found]
-    # A longer header would leave no room for the target's name.
-    headers = ["target", "runs with", "instr.", *_HEADERS[1:]]
-    table = render.table(headers, fit(headers, rows, names=(0, 1)), right="llrrr")
-    legend = _predicted([entry for each in found for entry in each.runtimes[:1]])
+    found = estimates.estimates
+    parts = [_several(found)] if found else []
+    parts += [
+        _fill(f"{each.target}: no estimate: {each.reason}", "  ") for each in estimates.refused
+    ]
     said: dict[str, list[str]] = {}
     for each in found:
         for note in each.notes:
@@ -51,8 +60,48 @@ def several_text(found: Sequence[Estimate]) -> str:
     notes = [
         note if len(of) == len(found) else f"{', '.join(of)}: {note}" for note, of in said.items()
     ]
+    return "\n\n".join([*parts, *([_notes(notes)] if notes else [])])
+
+
+def _several(found: Sequence[Estimate]) -> str:
+    rows = [[each.target, *_cells(each.runtimes[0], short=True)] for each in found]
+    # A longer header would leave no room for the target's name.
+    headers, right = ["target", "runs with", "instr.", *_HEADERS[1:]], "llrrr"
+    legend = _predicted([entry for each in found for entry in each.runtimes[:1]])
+    names: tuple[int, ...] = (0, 1)
+    rate_rps = next((rate for each in found if (rate := _rate_rps(each)) is not None), None)
+    if rate_rps is not None:
+        # Instead of the runtime, for which there is no room.
+        headers, right, names = ["target", *headers[2:], f"at {rate_rps:,.7g}/s"], "lrrrr", (0,)
+        rows = [
+            [row[0], *row[2:], _at_rate_cell(each)] for row, each in zip(rows, found, strict=True)
+        ]
+        legend.append(_RATE_MEANS)
+    table = render.table(headers, fit(headers, rows, names=names), right=right)
     head = _fill(f"{Path(found[0].file).name}: {_MEANING}")
-    return "\n\n".join([head, table, *map(_fill, legend), _notes(notes)])
+    return "\n\n".join([head, table, *map(_fill, legend)])
+
+
+_RATE_MEANS = (
+    "At the rate: share of the time in which the board is busy; for a Coral what spends less, TPU, "
+    "CPU or neither."
+)
+
+
+def _rate_rps(found: Estimate) -> float | None:
+    asked = found.at_rate or found.coral
+    return None if asked is None else asked.rate_rps
+
+
+def _at_rate_cell(found: Estimate) -> str:
+    if found.coral is not None and found.coral.break_even is not None:
+        return _CHOICES[found.coral.break_even.verdict]
+    if found.at_rate is None:
+        return "-"
+    busy = found.at_rate.busy_ratio
+    if busy.low > 1:
+        return "too slow"
+    return f"{share(busy.low)} to {share(busy.high)}"
 
 
 _CHOICES = {"cpu": "CPU", "tpu": "TPU", "either": "not sure", "neither": "neither"}
@@ -128,7 +177,12 @@ def _coral(coral: Coral) -> str:
 
 def _break_even(found: BreakEven, rate_rps: float | None) -> str:
     rows = [
-        [f"{row.rate_rps:g}", _draws(row.cpu_mw), _draws(row.tpu_mw), _CHOICES[row.choice]]
+        [
+            f"{row.rate_rps:g}",
+            _draws(row.cpu_mw, may_fail="cpu" in row.may_fail),
+            _draws(row.tpu_mw, may_fail="tpu" in row.may_fail),
+            _CHOICES[row.choice],
+        ]
         for row in found.rows
     ]
     headers = ["requests/s", "processor alone", "Edge TPU", "spends less"]
@@ -136,11 +190,13 @@ def _break_even(found: BreakEven, rate_rps: float | None) -> str:
     asked = "" if rate_rps is None else f" at {rate_rps:g} requests a second"
     verdict = f"TPU, CPU or neither{asked}: {_VERDICTS[found.verdict]}; {found.reason}."
     means = "Power (estimate) above the idle board without the accelerator; its idle power counts."
+    if any(row.may_fail for row in found.rows):
+        means += " ?: it may not keep up with this rate."
     return f"{_fill(verdict)}\n\n{table}\n{_fill(means)}"
 
 
-def _draws(span: Bounds | None) -> str:
-    return "too slow" if span is None else power(span)
+def _draws(span: Bounds | None, *, may_fail: bool) -> str:
+    return "too slow" if span is None else power(span) + " ?" * may_fail
 
 
 def _at_rate(rate: AtRate) -> str:
@@ -154,11 +210,12 @@ def _at_rate(rate: AtRate) -> str:
 
 def _layers(found: Estimate) -> str:
     ranked = sorted(found.layers, key=lambda layer: layer.share, reverse=True)
-    shown = [layer for layer in ranked[:_LISTED] if layer.share > 0]
-    largest = shown[0].share if shown else 1.0
-    rows = [_layer(layer, largest) for layer in shown]
-    accelerated = found.runtimes[0].accelerator is not None
-    what = "time, as estimated" if accelerated else "instructions, as the cost model splits them"
+    shown = [layer for layer in ranked[:_LISTED] if layer.share >= _LEAST_SHARE]
+    rows = [_layer(layer, shown[0].share) for layer in shown]
+    what = "instructions, as the cost model splits them"
+    if found.runtimes[0].accelerator is not None:
+        rest = share(1 - sum(layer.share for layer in found.layers))
+        what = f"time, as estimated; {rest} of it is launch and transfer, which no layer has alone"
     table = render.table(["#", "operation", "layer", "share", ""], rows, right="rllrl")
     return f"{table}\n{_fill(f'{len(shown)} of {len(found.layers)} layers; share of the {what}.')}"
 

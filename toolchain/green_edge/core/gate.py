@@ -2,7 +2,7 @@
 
 A gate file is TOML; every key is optional, but a table that is there sets one limit at least:
 
-    [quality]       max_drop_pp, min
+    [quality]       max_drop_pp, min, min_other_outputs
     [size]          max_bytes, max_ratio, max_zip_bytes, max_zip_ratio
     [macs]          max, max_ratio
     [instructions]  target, max, max_ratio
@@ -32,10 +32,13 @@ class QualityLimits:
     Attributes:
         max_drop_pp: baseline less new model, in percentage points, on the same samples.
         min: lowest mean score of the new model, 0..1.
+        min_other_outputs: lowest agreement with the baseline, 0..1, of the outputs that the labels
+            do not speak of.
     """
 
     max_drop_pp: float | None = None
     min: float | None = None
+    min_other_outputs: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class Check:
         name: key of the gate file, such as `size.max_bytes`.
         what: what was held to the limit.
         unit: of limit, value, low and high; `ratio` for new over baseline, `share` for 0..1.
+        limit: absent where the gate should set one and does not.
         value: what was found; absent where only a range is known, or nothing at all.
         low: of the 95 % interval or of the estimated range.
         high: likewise.
@@ -125,7 +129,7 @@ class Check:
     name: str
     what: str
     unit: str
-    limit: float
+    limit: float | None
     verdict: Verdict
     reason: str
     value: float | None = None
@@ -158,7 +162,8 @@ def load_gate(file: Path) -> Gate:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML: {error}", place=str(file)) from None
     except DecodeError as error:
-        raise ConfigError(error.message, place=str(file), hint=error.hint) from None
+        what = error.message.removeprefix("<top>: ")
+        raise ConfigError(what, place=str(file), hint=error.hint) from None
     _check(gate, file)
     return gate
 
@@ -180,9 +185,11 @@ def _check(gate: Gate, file: Path) -> None:
         if places.count(place) > 1:
             raise ConfigError(f"{place}: set twice", place=str(file))
         _check_limits(place, limits, file)
-    least = None if gate.quality is None else gate.quality.min
-    if least is not None and least > 1:
-        raise ConfigError("quality: min is a share of 0..1", place=str(file), hint="such as 0.9")
+    quality = gate.quality or QualityLimits()
+    for name in ("min", "min_other_outputs"):
+        if (getattr(quality, name) or 0) > 1:
+            what = f"quality: {name} is a share of 0..1"
+            raise ConfigError(what, place=str(file), hint="such as 0.9")
 
 
 def _tables(gate: Gate) -> list[tuple[str, _Limits]]:

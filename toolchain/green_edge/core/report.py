@@ -133,6 +133,8 @@ class Guard:
         reference: what the chosen model was compared with.
         looks: how many candidates were put to the guard: the first, and each that took the place of
             the best until one passed; the interval is widened for more than one.
+        samples_needed: about so many would decide, if the rates stay; absent where none is needed
+            or none would.
     """
 
     max_drop_pp: float
@@ -143,6 +145,7 @@ class Guard:
     verdict: Verdict
     reference: Literal["float"] = "float"
     looks: int = 1
+    samples_needed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """The accuracy guard: a rule over scores of the float and the chosen model on the same samples."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from green_edge.evaluate.quality import Scores
 from green_edge_wire.errors import ModelError
 
 _PP = 100.0
+# More than anybody labels: what they do not decide is as good as undecidable.
+_MOST_SAMPLES = 10**8
 
 
 def guard(
@@ -32,26 +36,48 @@ def guard(
     """
     drop = difference(float_scores, chosen_scores, looks=looks)
     low_pp, high_pp = drop.low * _PP, drop.high * _PP
+    verdict = judge(low_pp, high_pp, max_drop_pp)
+    n = len(float_scores.per_sample)
+    needed = None
+    if verdict == "inconclusive":
+        at = partial(_drop_at, float_scores, chosen_scores, looks)
+        needed = samples_needed(n, max_drop_pp / _PP, at)
     return Guard(
         max_drop_pp=max_drop_pp,
         drop_pp=drop.value * _PP,
         low_pp=low_pp,
         high_pp=high_pp,
-        n=len(float_scores.per_sample),
-        verdict=judge(low_pp, high_pp, max_drop_pp),
+        n=n,
+        verdict=verdict,
         looks=looks,
+        samples_needed=needed,
     )
 
 
-def difference(first: Scores, second: Scores, *, looks: int = 1) -> Interval:
-    """Mean of `first - second` on the same samples, with its paired 95 % interval."""
+def _drop_at(first: Scores, second: Scores, looks: int, samples: int) -> Interval:
+    return difference(first, second, looks=looks, samples=samples)
+
+
+def difference(
+    first: Scores, second: Scores, *, looks: int = 1, samples: int | None = None
+) -> Interval:
+    """Mean of `first - second` on the same samples, with its paired 95 % interval.
+
+    Args:
+        first: scores.
+        second: on the same samples.
+        looks: see `guard`.
+        samples: as if so many had been judged, with the same rates; absent for those there are.
+    """
     if first.metric != second.metric or len(first.per_sample) != len(second.per_sample):
         raise ModelError("scores of different samples or metrics cannot be compared")
     if not (first.binary and second.binary):
-        return paired_t(first.per_sample, second.per_sample, looks=looks)
+        return paired_t(first.per_sample, second.per_sample, looks=looks, samples=samples)
     right, also = first.per_sample > 0.5, second.per_sample > 0.5
     b, c = int(np.sum(right & ~also)), int(np.sum(~right & also))
-    return tango(b, c, len(right), looks=looks)
+    n = len(right)
+    times = 1.0 if samples is None else samples / n
+    return tango(b * times, c * times, n if samples is None else samples, looks=looks)
 
 
 def judge(low: float, high: float, limit: float) -> Verdict:
@@ -61,22 +87,29 @@ def judge(low: float, high: float, limit: float) -> Verdict:
     return "fail" if low > limit else "inconclusive"
 
 
-def samples_needed(n: int, reach: float, room: float) -> int | None:
-    """Samples with which the same value would be on one side of its limit, rounded to two digits.
-
-    An interval narrows at least with the square root of its samples; where hardly any sample is
-    judged differently it narrows faster, and fewer will do.
+def samples_needed(n: int, limit: float, at: Callable[[int], Interval]) -> int | None:
+    """Samples with which the same rates would be on one side of a limit, rounded to two digits.
 
     Args:
-        n: samples so far.
-        reach: from the value to the end of its interval.
-        room: from the value to the limit, on the same side.
+        n: samples so far, too few to tell.
+        limit: as in `judge`.
+        at: interval with so many samples.
 
     Returns:
         None where it never will.
     """
-    if room <= 0 or reach <= 0:
-        return None
-    needed = n * max(1.0, reach / room) ** 2
-    unit: int = 10 ** max(0, math.floor(math.log10(needed)) - 1)
-    return math.ceil(needed / unit) * unit
+
+    def told(samples: int) -> bool:
+        found = at(samples)
+        return judge(found.low, found.high, limit) != "inconclusive"
+
+    few, enough = n, 2 * n
+    while not told(enough):
+        few, enough = enough, 2 * enough
+        if enough > _MOST_SAMPLES:
+            return None
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (few, middle) if told(middle) else (middle, enough)
+    unit: int = 10 ** max(0, math.floor(math.log10(enough)) - 1)
+    return math.ceil(enough / unit) * unit

@@ -60,11 +60,13 @@ def wilson(k: float, n: int) -> Interval:
     return Interval(share, low, high)
 
 
-def tango(b: int, c: int, n: int, *, correction: float = _HALF_A_PAIR, looks: int = 1) -> Interval:
+def tango(
+    b: float, c: float, n: int, *, correction: float = _HALF_A_PAIR, looks: int = 1
+) -> Interval:
     """Score interval of the difference of two paired shares, (b - c) / n.
 
     Args:
-        b: pairs where the first alone is right.
+        b: pairs where the first alone is right; a fraction stands for a rate.
         c: pairs where the second alone is right.
         n: all pairs, at least 1.
         correction: for continuity, in pairs; 0 gives the published interval. Without a discordant
@@ -81,7 +83,7 @@ def tango(b: int, c: int, n: int, *, correction: float = _HALF_A_PAIR, looks: in
     )
 
 
-def _tango_score(b: int, c: int, n: int, d: float, shift: float) -> float:
+def _tango_score(b: float, c: float, n: int, d: float, shift: float) -> float:
     """Score statistic against the difference `d`; falls as `d` rises.
 
     The second discordant share is the maximum-likelihood one under `d`: the larger root of
@@ -112,33 +114,39 @@ def _root(f: Callable[[float], float], low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def mean_t(values: NDArray[np.float64]) -> Interval:
-    """Interval of the mean of scores in 0..1.
+def mean_t(values: NDArray[np.float64], *, samples: int | None = None) -> Interval:
+    """Interval of the mean of scores in 0..1; as if there were `samples` like them, if given.
 
     Scores that are all equal have no spread to judge by; they get Wilson's, which is as wide as
     any scores of that mean may need.
     """
-    n = len(values)
+    n = samples or len(values)
     mean = float(np.mean(values))
-    spread = float(np.std(values, ddof=1)) if n > 1 else 0.0
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     if spread == 0.0:
-        return wilson(float(np.sum(values)), n)
+        return wilson(mean * n, n)
     half = t_quantile(n - 1) * spread / math.sqrt(n)
     return Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0))
 
 
 def paired_t(
-    first: NDArray[np.float64], second: NDArray[np.float64], *, looks: int = 1
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    *,
+    looks: int = 1,
+    samples: int | None = None,
 ) -> Interval:
     """Interval of the mean of `first - second`, both in 0..1, on the same samples.
+
+    With `samples` it is as if there were so many like them.
 
     Student's t, never narrower than Tango's without any discordant pair: a difference that strikes
     one sample in a hundred may be missing from the set, and then nothing in it tells of it.
     """
     differences = first - second
-    n = len(differences)
+    n = samples or len(differences)
     mean = float(np.mean(differences))
-    spread = float(np.std(differences, ddof=1)) if n > 1 else 0.0
+    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
     z = z_of(looks)
     half = t_quantile(n - 1, z) * spread / math.sqrt(n) if n > 1 else 1.0
     half = max(half, z * z / (n + z * z))

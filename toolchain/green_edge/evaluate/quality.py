@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from green_edge.core.report import Quality
 from green_edge.data.dataset import Array, is_one_hot
-from green_edge.evaluate.intervals import mean_t, wilson
+from green_edge.evaluate.intervals import Interval, mean_t, wilson
 from green_edge.evaluate.predict import predict
 from green_edge_wire.errors import ConfigError, ModelError
 
@@ -124,10 +124,15 @@ def pool(parts: Sequence[Scores]) -> Scores:
 def quality(scores: Scores) -> Quality:
     """Mean of the scores with its 95 % interval: Wilson's for binary ones, Student's for graded."""
     n = len(scores.per_sample)
-    interval = (
-        wilson(float(np.sum(scores.per_sample)), n) if scores.binary else mean_t(scores.per_sample)
-    )
+    interval = interval_at(scores, n)
     return Quality(scores.metric, interval.value, interval.low, interval.high, n)
+
+
+def interval_at(scores: Scores, samples: int) -> Interval:
+    """Interval of the mean as if so many samples had been judged, with the same rates."""
+    if scores.binary:
+        return wilson(float(np.mean(scores.per_sample)) * samples, samples)
+    return mean_t(scores.per_sample, samples=samples)
 
 
 def _against_labels(output: Floats, y: Array) -> Scores:

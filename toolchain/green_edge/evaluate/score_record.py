@@ -12,6 +12,8 @@ from green_edge_wire.errors import DecodeError
 
 # A graded score is rounded to 1/65535, which is 0.0015 percentage points.
 _STEPS = 65535
+# By how much a mean of rounded scores may be off, with what sums of floats add.
+ROUNDING = 1 / _STEPS
 _STEP_BYTES = 2
 
 
@@ -58,6 +60,8 @@ def restore(written: ScoreRecord, metric: str, n: int) -> Scores:
     length = -(-n // 8) if written.binary else n * _STEP_BYTES
     if n < 1 or len(packed) != length:
         raise DecodeError(f"record.scores: not the scores of {n} samples")
+    if written.binary and np.unpackbits(packed)[n:].any():
+        raise DecodeError(f"record.scores: more than {n} samples")
     return Scores(metric, _unpacked(packed, n, binary=written.binary), binary=written.binary)
 
 

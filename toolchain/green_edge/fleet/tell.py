@@ -124,21 +124,37 @@ def send(
         timeout_s: how long to wait for the answer.
 
     Raises:
-        DeviceError: no answer came in this time.
+        DeviceError: no answer came in this time, or the device has gone.
     """
     transport.start(will=None, on_connect=lambda: _publish(transport, telling.message))
+    gone = ""
     try:
         for _ in range(max(1, round(timeout_s / _POLL_S))):
             for event in store.events(device_id=telling.row.device_id, limit=_NEWEST_EVENTS):
                 if _is_about(telling, event):
                     return event
+            if gone:
+                raise DeviceError(
+                    f"device {telling.row.device_id!r} {gone} before it answered",
+                    hint="see what it says of it: green-edge devices; then try again",
+                )
+            # What it said last may be noted after this: events are read once more.
+            gone = _gone(telling.row, store)
             wait(_POLL_S)
     finally:
         transport.stop()
     raise DeviceError(
         f"device {telling.row.device_id!r} did not answer within {timeout_s:g} s",
-        hint="see that 'green-edge up' runs, which notes its answer",
+        hint="see that 'green-edge up' runs, which notes its answer; it may still be at it",
     )
+
+
+def _gone(row: DeviceRow, store: Store) -> str:
+    """What became of a device that will not answer any more; empty where it may."""
+    now = next((each for each in store.devices() if each.device_id == row.device_id), row)
+    if not now.online:
+        return "went off line"
+    return "" if now.since_unix_ms == row.since_unix_ms else "started anew"
 
 
 def _publish(transport: Transport, message: Message) -> None:

@@ -9,7 +9,6 @@ taken at their worst on both sides: between the two crossover rates the figures 
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,8 +16,10 @@ from green_edge.targets.physics import Bounds, Range
 from green_edge_wire.units import UJ_PER_MJ
 
 Choice = Literal["cpu", "tpu", "either", "neither"]
+Name = Literal["cpu", "tpu"]
 
 _US_PER_S = 1_000_000
+_TITLES: dict[Name, str] = {"cpu": "processor, on one thread,", "tpu": "Edge TPU"}
 # Requests a second that are listed where the user names none: one in 100 s to more than any board
 # serves.
 _RATES = (0.01, 0.1, 1.0, 10.0, 100.0, 1_000.0, 10_000.0)
@@ -81,12 +82,14 @@ class Row:
     Attributes:
         cpu_mw: mean power above the idle board; absent where the processor cannot keep up.
         tpu_mw: the same of the accelerator, with its idle power.
+        may_fail: those that keep up at the low end of their latency, but not at the high end.
     """
 
     rate_rps: float
     choice: Choice
     cpu_mw: Bounds | None = None
     tpu_mw: Bounds | None = None
+    may_fail: tuple[Name, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,10 @@ class BreakEven:
     """TPU, CPU or neither.
 
     Attributes:
-        verdict: at the rate that was asked; without one `cpu` or `tpu` where that is the choice at
-            every rate that any way serves, else `either`. At a rate `either` means that the ranges
-            do not tell, `neither` that nothing here keeps up.
+        verdict: at the rate that was asked; without one `cpu` or `tpu` where that is best at every
+            listed rate that anything may serve, else `either`. At a rate `either` means that the
+            ranges do not tell which spends less, or whether the one that does keeps up; `neither`
+            that nothing here keeps up.
         reason: a sentence.
         cpu_capacity_rps: beyond `low` the processor may not keep up, beyond `high` it cannot.
         tpu_capacity_rps: the same of the accelerator.
@@ -124,7 +128,7 @@ def break_even(cpu: Way, tpu: Way, *, rate_rps: float | None = None) -> BreakEve
     wanted = sorted({*_RATES, *([] if rate_rps is None else [rate_rps])})
     rows = tuple(_row(cpu, tpu, crossover, rate) for rate in wanted)
     asked = next((row for row in rows if row.rate_rps == rate_rps), None)
-    verdict = _overall(rows) if asked is None else asked.choice
+    verdict = _overall(cpu, tpu, crossover) if asked is None else asked.choice
     return BreakEven(
         verdict=verdict,
         reason=_reason(cpu, tpu, crossover, asked),
@@ -148,8 +152,15 @@ def _crossover(cpu: Way, tpu: Way) -> Crossover | None:
 
 def _row(cpu: Way, tpu: Way, crossover: Crossover | None, rate_rps: float) -> Row:
     cpu_mw, tpu_mw = cpu.power_mw(rate_rps), tpu.power_mw(rate_rps)
-    choice = _choice(cpu_mw, tpu_mw, crossover, rate_rps)
-    return Row(rate_rps, choice, _rounded(cpu_mw), _rounded(tpu_mw))
+    ways: dict[Name, Way] = {"cpu": cpu, "tpu": tpu}
+    may_fail = tuple(
+        name
+        for name, way in ways.items()
+        if way.capacity_rps.low < rate_rps <= way.capacity_rps.high
+    )
+    best = _best(cpu, tpu, crossover, rate_rps)
+    choice = "either" if best in may_fail else best
+    return Row(rate_rps, choice, _rounded(cpu_mw), _rounded(tpu_mw), may_fail)
 
 
 def _rounded(power_mw: Bounds | None) -> Bounds | None:
@@ -157,25 +168,25 @@ def _rounded(power_mw: Bounds | None) -> Bounds | None:
     return power_mw and Bounds(round(power_mw.low, 3), round(power_mw.high, 3))
 
 
-def _choice(
-    cpu_mw: Bounds | None, tpu_mw: Bounds | None, crossover: Crossover | None, rate_rps: float
-) -> Choice:
-    if cpu_mw is None:
-        return "neither" if tpu_mw is None else "tpu"
-    if tpu_mw is None or crossover is None or rate_rps < crossover.low:
+def _best(cpu: Way, tpu: Way, crossover: Crossover | None, rate_rps: float) -> Choice:
+    """What spends less, of those that may keep up."""
+    if rate_rps > cpu.capacity_rps.high:
+        return "neither" if rate_rps > tpu.capacity_rps.high else "tpu"
+    if rate_rps > tpu.capacity_rps.high or crossover is None or rate_rps < crossover.low:
         return "cpu"
     sure = crossover.high is not None and rate_rps > crossover.high
     return "tpu" if sure else "either"
 
 
-def _overall(rows: Sequence[Row]) -> Choice:
-    choices = {row.choice for row in rows} - {"neither"}
-    return choices.pop() if len(choices) == 1 else "either"
+def _overall(cpu: Way, tpu: Way, crossover: Crossover | None) -> Choice:
+    best = {_best(cpu, tpu, crossover, rate) for rate in _RATES} - {"neither"}
+    return best.pop() if len(best) == 1 else "either"
 
 
 def _reason(cpu: Way, tpu: Way, crossover: Crossover | None, asked: Row | None) -> str:
-    if asked is not None and (asked.cpu_mw is None or asked.tpu_mw is None):
-        return _too_slow(asked)
+    too_slow = "" if asked is None else _too_slow(asked)
+    if too_slow:
+        return too_slow
     if crossover is not None:
         sure = (
             "at no rate surely" if crossover.high is None else f"surely above {crossover.high:.3g}"
@@ -188,7 +199,12 @@ def _reason(cpu: Way, tpu: Way, crossover: Crossover | None, asked: Row | None) 
 
 
 def _too_slow(row: Row) -> str:
+    """Which of the two cannot keep up or may not; empty where both surely do."""
     if row.cpu_mw is None and row.tpu_mw is None:
         return "neither keeps up with this rate, one request after the other"
-    slow = "processor, on one thread," if row.cpu_mw is None else "Edge TPU"
-    return f"the {slow} cannot keep up with this rate"
+    if len(row.may_fail) == len(_TITLES):
+        return "neither the processor, on one thread, nor the Edge TPU surely keeps up"
+    powers: dict[Name, Bounds | None] = {"cpu": row.cpu_mw, "tpu": row.tpu_mw}
+    cannot = [f"the {_TITLES[name]} cannot" for name, mw in powers.items() if mw is None]
+    said = [*cannot, *(f"the {_TITLES[name]} may not" for name in row.may_fail)]
+    return f"{', '.join(said)} keep up with this rate" if said else ""

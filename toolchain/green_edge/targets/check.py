@@ -118,13 +118,22 @@ def _on_cpu(model: TfliteModel, target: Target, runtime: Runtime | None) -> _Fin
         rows=rows,
         refusals=(
             *cpu_rules.dynamic_shapes(model),
-            *cpu_rules.refusals(model, rows, runtimes.newest()),
-            *cpu_rules.rescaled(model, rows),
-            *cpu_rules.inner_refusals(model, runtime),
+            *refused_by_runtime(model, target),
         ),
         advice=advice,
         parameter_bytes=sum(op.weight_bytes for op in model.ops),
         parameter_memory="borderline" if system_rules.too_large(target, model) else "fits",
+    )
+
+
+def refused_by_runtime(model: TfliteModel, target: Target) -> tuple[Problem, ...]:
+    """Why the runtime of a target's processor does not load a model, in its own words."""
+    runtime = None if target.plan is None else runtimes.load(target.plan.name)
+    rows = cpu_rules.place_all(model, runtime)
+    return (
+        *cpu_rules.refusals(model, rows, runtimes.newest()),
+        *cpu_rules.rescaled(model, rows),
+        *cpu_rules.inner_refusals(model, runtime),
     )
 
 

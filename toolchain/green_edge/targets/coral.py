@@ -17,7 +17,6 @@ from green_edge.targets.physics import Board, Bounds, Range
 from green_edge.targets.registry import Target
 from green_edge.tflite.model import TfliteModel
 from green_edge_wire.errors import ConfigError
-from green_edge_wire.units import UJ_PER_MJ
 
 _NOTHING = Bounds(0.0, 0.0)
 
@@ -95,8 +94,8 @@ def coral_cost(
         pays = break_even(cpu, tpu, rate_rps=rate_rps)
     return replace(
         cost,
-        energy_uj=_energy_uj(time.latency_us, _gross_mw(board, power)),
-        net_energy_uj=_energy_uj(time.latency_us, active_mw),
+        energy_uj=physics.energy(time.latency_us, _gross_mw(board, power)),
+        net_energy_uj=physics.energy(time.latency_us, active_mw),
         break_even=pays,
     )
 
@@ -119,9 +118,3 @@ def _active_mw(board: Board, power: Power) -> Bounds:
     low = max(0.0, power.active_mw.low - power.idle_mw.high)
     high = power.active_mw.high - power.idle_mw.low + board.one_core_mw.high
     return Bounds(low, high)
-
-
-def _energy_uj(latency: Range, power_mw: Bounds) -> Range:
-    # A milliwatt for a microsecond is a nanojoule.
-    low, high = latency.low * power_mw.low, latency.high * power_mw.high
-    return Range(int(low // UJ_PER_MJ), -int(-high // UJ_PER_MJ))

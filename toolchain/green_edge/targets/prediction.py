@@ -5,8 +5,9 @@ time and energy from `targets.physics`. `green-edge estimate` counts instruction
 asks `ranges_of` with what it counted. What an Edge TPU does is told by `targets.edgetpu.timing`.
 """
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from green_edge.targets import physics
 from green_edge.targets.cost.model import CostModel, OpCost, cost_model
@@ -15,6 +16,7 @@ from green_edge.targets.physics import Board, Dtype, Range
 from green_edge.targets.registry import Target
 from green_edge.tflite.model import TfliteModel
 from green_edge_wire.errors import ConfigError
+from green_edge_wire.units import KIB_BYTES
 
 _QUANTIZED = ("int8", "uint8", "int16")
 
@@ -53,6 +55,8 @@ class Prediction:
         unknown: operations without a rule, whose cost is a guess by their bytes.
         notes: what is assumed, a sentence each.
         sources: of the board's facts, by fact.
+        partial: loops or branches run inner graphs too, of which nothing is known: what is said is
+            a part of the cost, with no bound of the whole.
     """
 
     target: str
@@ -69,6 +73,7 @@ class Prediction:
     unknown: tuple[str, ...]
     notes: tuple[str, ...]
     sources: dict[str, str]
+    partial: bool = False
 
 
 def predict(model: TfliteModel, target: Target) -> Prediction:
@@ -77,7 +82,7 @@ def predict(model: TfliteModel, target: Target) -> Prediction:
     Raises:
         ConfigError: nothing is known of the board, or no cost model is fitted for it.
     """
-    return predict_shapes(shapes_of(model), target)
+    return replace(predict_shapes(shapes_of(model), target), partial=model.subgraphs > 1)
 
 
 def predict_shapes(shapes: Sequence[OpShape], target: Target) -> Prediction:
@@ -102,11 +107,11 @@ def predict_shapes(shapes: Sequence[OpShape], target: Target) -> Prediction:
         error_ratio=error_ratio,
         bytes_moved=cost.bytes,
         ranges=ranges_of(
-            cost.instructions, cost.bytes, dtype=dtype, board=board, error_ratio=error_ratio
+            cost.instructions, shapes, dtype=dtype, board=board, error_ratio=error_ratio
         ),
         per_op=cost.per_op,
         unknown=cost.unknown,
-        notes=notes_of(board),
+        notes=notes_of(target, shapes),
         sources=board.sources,
     )
 
@@ -123,9 +128,15 @@ def model_of(target: Target) -> CostModel:
     found = cost_model(target.runtime, target.runtime_version, target.cpu, target.arch)
     if found is None:
         what = f"{target.runtime} {target.runtime_version} on {target.cpu or 'this machine'}"
-        hint = "choose the system with arm64, such as pi4, or measure there: green-edge bench"
+        hint = f"{known_system(target)}, or measure there: green-edge bench --device"
         raise ConfigError(f"no cost model is fitted for {what} ({target.arch})", hint=hint)
     return found
+
+
+def known_system(target: Target) -> str:
+    """Advice to take a system for which costs are known: every board has one of Bookworm."""
+    arch = "armhf" if target.arch == "armv7l" else "arm64"
+    return f"name a newer system, such as {target.host or target.ref.name}:bookworm-{arch}"
 
 
 def dtype_of(shapes: Sequence[OpShape], weights: Sequence[float]) -> Dtype:
@@ -142,7 +153,7 @@ def dtype_of(shapes: Sequence[OpShape], weights: Sequence[float]) -> Dtype:
 
 def ranges_of(
     instructions: float,
-    bytes_moved: float,
+    shapes: Sequence[OpShape],
     *,
     dtype: Dtype,
     board: Board,
@@ -152,23 +163,48 @@ def ranges_of(
 
     Args:
         instructions: of one inference.
-        bytes_moved: weights and activations that it reads and writes.
+        shapes: of its operations.
         dtype: of the activations.
         board: where it runs.
         error_ratio: by how much the instructions may be off; 0 for a count.
     """
+    weights = sum(_weights_bytes(shape) for shape in shapes)
     latency = physics.latency_us(
-        instructions, bytes_moved, dtype=dtype, board=board, error_ratio=error_ratio
+        instructions,
+        sum(shape.moved_bytes for shape in shapes),
+        dtype=dtype,
+        board=board,
+        error_ratio=error_ratio,
+        bytes_missed=max(0, weights - board.cache_kib * KIB_BYTES),
     )
     return Ranges(latency, physics.energy_uj(latency, board), physics.net_energy_uj(latency, board))
 
 
-def notes_of(board: Board) -> tuple[str, ...]:
-    """What time and energy on a board assume, a sentence each."""
+@functools.lru_cache(maxsize=65_536)
+def _weights_bytes(shape: OpShape) -> int:
+    """Length of the filters, which are read whole at every inference; of a table only rows are."""
+    if not shape.constant or shape.op == "EMBEDDING_LOOKUP":
+        return 0
+    return shape.moved_bytes - replace(shape, weights=()).moved_bytes
+
+
+def notes_of(target: Target, shapes: Sequence[OpShape]) -> tuple[str, ...]:
+    """What time and energy on a target's board assume, a sentence each."""
+    board = physics.board_of(target)
     clock = board.clock_mhz
     shown = f"{clock.low:g}" if clock.low == clock.high else f"{clock.low:g} to {clock.high:g}"
-    return (
+    notes = [
         f"one thread at the board's highest clock ({shown} MHz), not throttled",
         "energy is that of the whole board while it computes; idle time comes on top",
-        *board.notes,
-    )
+    ]
+    if target.arch == "armv7l" and board.ipc_armv7l is None:
+        notes.append(
+            "instructions per cycle are those of a 64-bit system; on 32 bits a Pi 4 ends twice as "
+            "many of float32"
+        )
+    if any(shape.dtype == "float32" and shape.weights_dtype == "int8" for shape in shapes):
+        notes.append(
+            "layers with int8 weights and float32 activations count as float32, though their "
+            "kernels multiply int8"
+        )
+    return (*notes, *board.notes)

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from green_edge.build.compare.earlier import Earlier, is_document, load_earlier
-from green_edge.build.compare.gate import judge
+from green_edge.build.compare.gate import IfMore, judge
 from green_edge.build.compare.opened import Opened, load_set, open_model
-from green_edge.build.compare.predicted import cost_of, predict_pairs
+from green_edge.build.compare.predicted import basis_of, cost_of, predict_pairs
 from green_edge.build.compare.values import Both, Comparison, Digests, QualityDifference
 from green_edge.build.model_file import named
 from green_edge.build.options import Progress
 from green_edge.core.gate import Gate
+from green_edge.core.report import Quality
 from green_edge.data import load
 from green_edge.data.dataset import Dataset
 from green_edge.evaluate import quality
@@ -74,12 +75,12 @@ def compare(options: CompareOptions, progress: Progress) -> Comparison:
     targets = () if options.gate is None else _targets(options.gate)
     if is_document(options.baseline):
         earlier = load_earlier(options.baseline)
-        found, scores = _with_earlier(earlier, targets, options, progress)
+        found, scores, if_more = _with_earlier(earlier, targets, options, progress)
     else:
-        found, scores = _with_model(targets, options, progress)
+        found, scores, if_more = _with_model(targets, options, progress)
     if options.gate is None:
         return found
-    return replace(found, gate=judge(options.gate, found, quality.quality(scores)))
+    return replace(found, gate=judge(options.gate, found, quality.quality(scores), if_more))
 
 
 def _targets(gate: Gate) -> tuple[Target, ...]:
@@ -94,17 +95,22 @@ def _targets(gate: Gate) -> tuple[Target, ...]:
             what = f"limits are for processors, {target.ref.text} is an accelerator"
             hint = f"see green-edge estimate --target {target.ref.text}"
             raise ConfigError(what, place="--gate", hint=hint)
+        try:
+            # Refuses what nothing is known of before the work is done.
+            basis_of(target)
+        except ConfigError as error:
+            raise ConfigError(error.message, place="--gate", hint=error.hint) from None
     return targets
 
 
 def _with_model(
     targets: Sequence[Target], options: CompareOptions, progress: Progress
-) -> tuple[Comparison, Scores]:
-    """The comparison, and the new model's scores."""
+) -> tuple[Comparison, Scores, IfMore]:
+    """The comparison, the new model's scores, and what more samples would tell."""
     a, b = (
         open_model(path, options.timeout_s, progress) for path in (options.baseline, options.new)
     )
-    predicted, guesses = predict_pairs(b.facts, targets, partial(cost_of, a.facts))
+    predicted, guesses = predict_pairs(b.facts, targets, lambda target, _: cost_of(a.facts, target))
     dataset = load_set(options.eval, (a, b), options.labels, options.pipeline)
     first, second = (_run(opened, dataset, progress) for opened in (a, b))
     before, after = (
@@ -124,7 +130,7 @@ def _with_model(
     if options.runs:
         progress("measuring latency", None)
         latency = ratio(a.content, b.content, runs=options.runs, seed=options.seed)
-    beside = () if dataset.y is None else _beside(first, second)
+    others = None if dataset.y is None else quality.unlabelled(second, first)
     found = Comparison(
         a=str(a.path),
         b=str(b.path),
@@ -138,18 +144,28 @@ def _with_model(
         macs=Both(a.facts.macs, b.facts.macs),
         record=record(after, set_digest(dataset)),
         latency_ratio=latency,
+        unjudged_outputs=_unjudged(b, dataset),
+        other_outputs=None if others is None else quality.quality(others),
         predicted=predicted,
-        notes=(*beside, *_notes(a, dataset, report, latency), *guesses),
+        notes=(*_beside(others), *_notes(a, dataset, report, latency), *guesses),
     )
-    return found, after
+    if_more = IfMore(
+        drop=lambda samples: difference(before, after, samples=samples),
+        own=partial(quality.interval_at, after),
+        others=None if others is None else partial(quality.interval_at, others),
+    )
+    return found, after, if_more
 
 
 def _with_earlier(
     a: Earlier, targets: Sequence[Target], options: CompareOptions, progress: Progress
-) -> tuple[Comparison, Scores]:
-    """The comparison with what was written down of a model, and the new model's scores."""
+) -> tuple[Comparison, Scores, IfMore]:
+    """As `_with_model`, with what was written down of a model."""
     b = open_model(options.new, options.timeout_s, progress)
-    predicted, guesses = predict_pairs(b.facts, targets, lambda t: a.predicted_for(t.ref.text))
+    same = b.sha256 == a.sha256.b
+    predicted, guesses = predict_pairs(
+        b.facts, targets, lambda target, new: new if same else a.predicted_for(target)
+    )
     dataset = load_set(options.eval, (b,), options.labels, options.pipeline)
     if dataset.y is None:
         hint = "give the baseline as a model, whose outputs stand in for labels"
@@ -162,7 +178,7 @@ def _with_earlier(
     paired = written.set_sha256 == a.record.set_sha256
     # Rounded as the baseline's are, so that a model does not differ from itself.
     scores = restore(written, after.metric, dataset.n)
-    drop = difference(a.scores, scores) if paired else _unpaired(a.scores, scores)
+    change = difference if paired else _unpaired
     notes = ["layers and latency need the baseline's file; here it is an earlier comparison"]
     if not paired:
         notes.append(
@@ -173,7 +189,7 @@ def _with_earlier(
         a=a.b,
         b=str(b.path),
         sha256=Digests(a.sha256.b, b.sha256),
-        quality=_quality(a.scores, scores, drop, paired=paired),
+        quality=_quality(a.scores, scores, change(a.scores, scores), paired=paired),
         layers=(),
         unmatched=(),
         layer_samples=0,
@@ -181,10 +197,16 @@ def _with_earlier(
         zip_bytes=Both(a.zip_bytes.b, b.facts.zip_bytes),
         macs=Both(a.macs.b, b.facts.macs),
         record=written,
+        unjudged_outputs=_unjudged(b, dataset),
+        other_outputs=Quality("fidelity", 1.0, 1.0, 1.0, dataset.n) if same else None,
         predicted=predicted,
         notes=(*notes, *guesses),
     )
-    return found, scores
+    if_more = IfMore(
+        drop=lambda samples: change(a.scores, scores, samples=samples),
+        own=partial(quality.interval_at, scores),
+    )
+    return found, scores, if_more
 
 
 def _run(opened: Opened, dataset: Dataset, progress: Progress) -> tuple[Floats, ...]:
@@ -194,15 +216,21 @@ def _run(opened: Opened, dataset: Dataset, progress: Progress) -> tuple[Floats, 
         return quality.predict(opened.content, dataset, progress=tell)
 
 
-def _beside(first: Sequence[Floats], second: Sequence[Floats]) -> tuple[str, ...]:
+def _unjudged(opened: Opened, dataset: Dataset) -> int:
+    """Outputs that labels do not speak of: all but the first."""
+    return 0 if dataset.y is None else len(opened.facts.outputs) - 1
+
+
+def _beside(others: Scores | None) -> tuple[str, ...]:
     """What to know of outputs that labels do not speak of."""
-    others = quality.unlabelled(second, first)
     return () if others is None else (quality.unlabelled_note(_mean(others), "baseline"),)
 
 
-def _unpaired(first: Scores, second: Scores) -> Interval:
-    own = (quality.quality(scores) for scores in (first, second))
-    return unpaired(*(Interval(q.value, q.low, q.high) for q in own))
+def _unpaired(first: Scores, second: Scores, *, samples: int | None = None) -> Interval:
+    """Difference of two sets; with `samples` as if the second one had so many."""
+    count = len(second.per_sample) if samples is None else samples
+    old = quality.interval_at(first, len(first.per_sample))
+    return unpaired(old, quality.interval_at(second, count))
 
 
 def _quality(

@@ -9,7 +9,7 @@ as itself.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from green_edge.build.compare.values import Both, Comparison, PredictedCost, PredictedPair
@@ -32,22 +32,51 @@ _OVER = ", new over baseline"
 _COUNT_IT = "green-edge estimate may count the instructions"
 _MEASURE_LATENCY = "green-edge bench --device measures it"
 _MEASURE_ENERGY = "measure it on the board"
+_NO_OUTPUTS = "an earlier comparison holds no outputs to compare with: give the baseline's file"
+_NO_LIMIT = "no labels speak of them: set [quality] min_other_outputs"
+_OTHER_BASIS = (
+    "the earlier estimate rests on another cost model: write the baseline again with this version"
+)
+_MEASURE_IT = "green-edge estimate counts them, green-edge bench --device measures"
 
 
-def judge(gate: Gate, found: Comparison, own: Quality) -> GateResult:
+# The interval of a figure as it would be with so many samples of the same rates.
+At = Callable[[int], Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class IfMore:
+    """What more samples would tell, as shares; where it is absent none is foretold.
+
+    Attributes:
+        drop: of quality, baseline less new model.
+        own: quality of the new model.
+        others: agreement of the outputs that labels do not speak of.
+    """
+
+    drop: At | None = None
+    own: At | None = None
+    others: At | None = None
+
+
+def judge(gate: Gate, found: Comparison, own: Quality, if_more: IfMore = IfMore()) -> GateResult:
     """Judge a new model.
 
     Args:
         gate: the limits.
         found: has predictions for the gate's targets.
         own: quality of the new model by itself.
+        if_more: tells how many samples an open question takes.
     """
-    checks = (
-        *_quality(gate.quality, found, own),
-        *_counts(gate, found),
+    estimated = (
         *(check for limits in gate.instructions for check in _instructions(limits, found)),
         *(_latency(limits, found) for limits in gate.latency),
         *(check for limits in gate.energy for check in _energy(limits, found)),
+    )
+    checks = (
+        *_quality(gate.quality, found, own, if_more),
+        *_counts(gate, found),
+        *(_of_the_whole(check, found) for check in estimated),
     )
     return GateResult(_overall([check.verdict for check in checks]), checks)
 
@@ -78,49 +107,83 @@ class _Limit:
 # --- quality -------------------------------------------------------------------------------------
 
 
-def _quality(limits: QualityLimits | None, found: Comparison, own: Quality) -> Iterator[Check]:
+def _quality(
+    limits: QualityLimits | None, found: Comparison, own: Quality, if_more: IfMore
+) -> Iterator[Check]:
     if limits is None:
         return
     change, metric = found.quality, found.quality.metric
     if limits.max_drop_pp is not None:
         # A drop is the difference with its sign and its ends exchanged.
-        drop = Interval(*(0.0 - _PP * v for v in (change.difference, change.high, change.low)))
+        drop = _in_pp(Interval(*(0.0 - v for v in (change.difference, change.high, change.low))))
         what = f"drop of {metric} to the baseline"
         limit = _Limit("quality.max_drop_pp", what, "pp", limits.max_drop_pp)
-        yield _sampled(limit, drop, change.n)
+        at = if_more.drop
+        yield _sampled(limit, drop, change.n, None if at is None else lambda n: _in_pp(at(n)))
     if limits.min is not None:
         limit = _Limit("quality.min", f"{metric} of the new model", "share", limits.min)
-        yield _sampled(limit, Interval(own.value, own.low, own.high), own.n, at_least=True)
+        yield _at_least(limit, own, if_more.own)
+    yield from _others(limits.min_other_outputs, found, if_more.others)
 
 
-def _sampled(limit: _Limit, found: Interval, n: int, *, at_least: bool = False) -> Check:
+def _others(least: float | None, found: Comparison, at: At | None) -> Iterator[Check]:
+    """Check of the outputs that labels do not speak of; a model may be destroyed there alone."""
+    name = "quality.min_other_outputs"
+    what = "agreement of the outputs without labels with the baseline's"
+    undecided = Check(name, what, "share", least, "inconclusive", _NO_OUTPUTS)
+    agreement = found.other_outputs
+    if not found.unjudged_outputs:
+        if least is not None:
+            yield replace(undecided, verdict="pass", reason="the quality is of all outputs")
+    elif agreement is None:
+        yield undecided
+    elif least is None:
+        yield replace(
+            undecided,
+            reason=_NO_LIMIT,
+            value=agreement.value,
+            low=agreement.low,
+            high=agreement.high,
+        )
+    else:
+        yield _at_least(_Limit(name, what, "share", least), agreement, at)
+
+
+def _in_pp(share: Interval) -> Interval:
+    return Interval(_PP * share.value, _PP * share.low, _PP * share.high)
+
+
+def _turned(share: Interval) -> Interval:
+    """So that a lower bound becomes an upper one."""
+    return Interval(-share.value, -share.high, -share.low)
+
+
+def _at_least(limit: _Limit, found: Quality, at: At | None) -> Check:
+    """Check of a share that must not be below a limit."""
+    own = Interval(found.value, found.low, found.high)
+    turned = replace(limit, limit=-limit.limit)
+    check = _sampled(
+        turned, _turned(own), found.n, None if at is None else lambda n: _turned(at(n))
+    )
+    return replace(check, limit=limit.limit, value=own.value, low=own.low, high=own.high)
+
+
+def _sampled(limit: _Limit, found: Interval, n: int, at: At | None) -> Check:
     """Check of a figure with its 95 % interval from `n` samples."""
-    ends = (
-        (-found.high, -found.low, -limit.limit)
-        if at_least
-        else (found.low, found.high, limit.limit)
-    )
-    verdict = judge_interval(*ends)
-    above = found.value > limit.limit
-    reach = found.value - found.low if above else found.high - found.value
-    needed = samples_needed(n, reach, abs(limit.limit - found.value))
-    check = limit.check(verdict, _sampled_reason(verdict, n, needed))
-    return replace(
-        check,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        samples=needed if verdict == "inconclusive" else None,
-    )
-
-
-def _sampled_reason(verdict: Verdict, n: int, needed: int | None) -> str:
-    if verdict != "inconclusive":
-        return f"the whole 95 % interval is {'within' if verdict == 'pass' else 'beyond'} the limit"
-    few = f"the 95 % interval of {n:,} samples reaches across the limit"
-    if needed is None:
-        return f"{few}, and the figure is the limit itself: no number of samples will tell"
-    return f"{few}; some {needed:,} samples should tell"
+    verdict = judge_interval(found.low, found.high, limit.limit)
+    needed = None
+    if verdict == "inconclusive":
+        reason = f"the 95 % interval of {n:,} samples reaches across the limit"
+        if at is not None:
+            needed = samples_needed(n, limit.limit, at)
+            told = "no number of" if needed is None else f"some {needed:,}"
+            reason += f"; {told} samples {'would' if needed is None else 'should'} tell"
+    else:
+        reason = (
+            f"the whole 95 % interval is {'within' if verdict == 'pass' else 'beyond'} the limit"
+        )
+    check = limit.check(verdict, reason)
+    return replace(check, value=found.value, low=found.low, high=found.high, samples=needed)
 
 
 # --- what is known exactly -----------------------------------------------------------------------
@@ -176,10 +239,11 @@ def _instructions(limits: InstructionLimits, found: Comparison) -> Iterator[Chec
     if limits.max_ratio is not None:
         name = "instructions.max_ratio"
         limit = _Limit(name, f"{what}{_OVER}", "ratio", limits.max_ratio, limits.target)
-        if pair.a is None:
-            yield _not_recorded(limit)
+        known = _baseline(pair)
+        if isinstance(known, str):
+            yield limit.check("inconclusive", known)
             return
-        ratio, error = count / max(pair.a.instructions, 1), _error_of_ratio(pair.a, pair.b)
+        ratio, error = count / max(known.instructions, 1), _error_of_ratio(known, pair.b)
         check = _predicted(limit, ratio * (1 - error), ratio * (1 + error), _COUNT_IT)
         yield replace(check, value=ratio)
 
@@ -200,10 +264,11 @@ def _energy(limits: EnergyLimits, found: Comparison) -> Iterator[Check]:
         limit = _Limit(
             "energy.max_ratio", f"{what}{_OVER}", "ratio", limits.max_ratio, limits.target
         )
+        known = _baseline(pair)
         yield (
-            _not_recorded(limit)
-            if pair.a is None
-            else _predicted(limit, *_energy_ratios(pair.a, pair.b), _MEASURE_ENERGY)
+            limit.check("inconclusive", known)
+            if isinstance(known, str)
+            else _predicted(limit, *_energy_ratios(known, pair.b), _MEASURE_ENERGY)
         )
 
 
@@ -238,6 +303,19 @@ def _predicted(limit: _Limit, low: float, high: float, remedy: str) -> Check:
     return replace(limit.check(verdict, reason), low=low, high=high)
 
 
-def _not_recorded(limit: _Limit) -> Check:
-    reason = f"the earlier comparison predicted nothing for {limit.target}: run it with this gate"
-    return limit.check("inconclusive", reason)
+def _of_the_whole(check: Check, found: Comparison) -> Check:
+    """A check of an estimate, which tells nothing where it is of a part of the model alone."""
+    if check.target is None:
+        return check
+    pair = _pair(found, check.target)
+    if not pair.b.partial and (pair.a is None or not pair.a.partial):
+        return check
+    reason = f"loops or branches run inner graphs, which are in no prediction: {_MEASURE_IT}"
+    return replace(check, verdict="inconclusive", reason=reason, value=None, low=None, high=None)
+
+
+def _baseline(pair: PredictedPair) -> PredictedCost | str:
+    """The baseline's estimate, or why there is none to set the new one against."""
+    if pair.a is None:
+        return f"the earlier comparison predicted nothing for {pair.target}: run it with this gate"
+    return pair.a if pair.a.basis == pair.b.basis else _OTHER_BASIS

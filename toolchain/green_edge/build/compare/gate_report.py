@@ -20,6 +20,7 @@ _PERCENT = 100.0
 _ELEMENTS = {"fail": "failure", "inconclusive": "error"}
 # XML 1.0 has no way at all to write these.
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LEAST = ("quality.min", "quality.min_other_outputs")
 _MARKS = {"pass": "pass", "fail": "**FAIL**", "inconclusive": "**INCONCLUSIVE**"}
 
 
@@ -49,7 +50,7 @@ def title(check: Check) -> str:
 
 def limit(check: Check) -> str:
     """A limit such as `20,000 B`."""
-    return figure(check.limit, check.unit)
+    return "not set" if check.limit is None else figure(check.limit, check.unit)
 
 
 def found(check: Check) -> str:
@@ -124,14 +125,19 @@ def _case(suite: ET.Element, check: Check) -> None:
     table, _, key = check.name.partition(".")
     name = key if check.target is None else f"{key} ({check.target})"
     case = ET.SubElement(suite, "testcase", {"classname": f"green-edge.{table}", "name": name})
-    bound = "at least" if check.name == "quality.min" else "at most"
-    told = f"{check.what}: {found(check)}, limit: {bound} {limit(check)}"
+    told = f"{check.what}: {found(check)}, limit: {_bound(check)}{limit(check)}"
     element = _ELEMENTS.get(check.verdict)
     if element is None:
         ET.SubElement(case, "system-out").text = _xml(told)
         return
     facts = {"type": check.verdict, "message": _xml(f"{told}; {check.reason}")}
     ET.SubElement(case, element, facts).text = _xml(check.reason)
+
+
+def _bound(check: Check) -> str:
+    if check.limit is None:
+        return ""
+    return "at least " if check.name in _LEAST else "at most "
 
 
 def _xml(text: str) -> str:
@@ -188,4 +194,5 @@ def _cell(text: str) -> str:
 
 
 def _code(path: str) -> str:
-    return f"`{_cell(_xml(path)).replace('`', '')}`"
+    text = _xml(path).replace("`", "").replace("\n", " ")
+    return f"`{text}`"

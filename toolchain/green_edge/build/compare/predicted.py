@@ -1,11 +1,14 @@
 """What two models are expected to cost on the targets that a gate names; nothing is run."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 
 from green_edge.build.compare.values import PredictedCost, PredictedPair
-from green_edge.targets.prediction import predict
+from green_edge.targets.physics import board_of
+from green_edge.targets.prediction import model_of, predict
 from green_edge.targets.registry import Target
 from green_edge.tflite.model import TfliteModel
+from green_edge_wire import codec
 
 _NOTE = "what is said of a target is an estimate: nothing was run there"
 
@@ -13,9 +16,14 @@ _NOTE = "what is said of a target is an estimate: nothing was run there"
 def predict_pairs(
     new: TfliteModel,
     targets: Sequence[Target],
-    baseline: Callable[[Target], PredictedCost | None],
+    baseline: Callable[[Target, PredictedCost], PredictedCost | None],
 ) -> tuple[tuple[PredictedPair, ...], tuple[str, ...]]:
     """Predict the new model's cost on each target, beside the baseline's.
+
+    Args:
+        new: the model.
+        targets: that the gate names.
+        baseline: cost of the baseline on a target, given what the new model costs there.
 
     Returns:
         A pair a target, and notes: what of it is a guess.
@@ -27,7 +35,7 @@ def predict_pairs(
     notes = [_NOTE] if targets else []
     for target in targets:
         cost, unknown = _cost(new, target)
-        pairs.append(PredictedPair(target.ref.text, cost, baseline(target)))
+        pairs.append(PredictedPair(target.ref.text, cost, baseline(target, cost)))
         if unknown:
             kinds = ", ".join(dict.fromkeys(unknown))
             notes.append(f"on {target.ref.text} the cost of {kinds} is a guess: no rule is fitted")
@@ -46,5 +54,17 @@ def _cost(model: TfliteModel, target: Target) -> tuple[PredictedCost, tuple[str,
         error_ratio=found.error_ratio,
         latency_us=found.ranges.latency_us,
         energy_uj=found.ranges.energy_uj,
+        basis=basis_of(target),
+        partial=found.partial,
     )
     return cost, found.unknown
+
+
+def basis_of(target: Target) -> str:
+    """SHA-256 of what estimates for a target rest on.
+
+    Raises:
+        ConfigError: nothing is known of the board, or no cost model is fitted for it.
+    """
+    facts = codec.dumps(model_of(target)) + codec.dumps(board_of(target))
+    return hashlib.sha256(facts.encode()).hexdigest()

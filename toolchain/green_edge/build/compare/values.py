@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 
 from green_edge.core.gate import GateResult
+from green_edge.core.report import Quality
 from green_edge.evaluate.latency import LatencyRatio
 from green_edge.evaluate.layers import LayerError
 from green_edge.evaluate.matching import Unmatched
 from green_edge.evaluate.score_record import ScoreRecord
 from green_edge.targets.physics import Range
+
+# Of the document; an earlier one of another number is no baseline.
+SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,17 @@ class PredictedCost:
     Attributes:
         error_ratio: 95 % of the models that the cost model was tried on were off by at most this.
         energy_uj: of the whole board meanwhile.
+        basis: digest of what the estimate rests on, the fitted cost model and the board's facts;
+            estimates of another basis have another error and are not set against each other.
+        partial: loops or branches run inner graphs too, which are in none of these figures.
     """
 
     instructions: int
     error_ratio: float
     latency_us: Range
     energy_uj: Range
+    basis: str
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,9 @@ class Comparison:
         record: scores of `b`, for a later comparison with it.
         latency_ratio: latency of `b` over that of `a` on this machine, which is no device; absent
             when it was not measured.
+        unjudged_outputs: outputs that the labels do not speak of.
+        other_outputs: how they agree with the baseline's; absent where there are none, or where the
+            baseline is an earlier comparison of another model.
         predicted: for the targets that a gate names.
         notes: what the figures need to be read.
     """
@@ -103,6 +115,9 @@ class Comparison:
     macs: Both
     record: ScoreRecord
     latency_ratio: LatencyRatio | None = None
+    unjudged_outputs: int = 0
+    other_outputs: Quality | None = None
     predicted: tuple[PredictedPair, ...] = ()
     gate: GateResult | None = None
     notes: tuple[str, ...] = ()
+    schema: int = SCHEMA

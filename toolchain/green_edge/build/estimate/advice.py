@@ -15,6 +15,7 @@ from green_edge.build.estimate.what_if import (
     ChannelGroup,
     channel_groups,
     factored,
+    folded,
     with_channels,
     with_dtype,
 )
@@ -22,7 +23,8 @@ from green_edge.build.estimate.words import latency, share, times
 from green_edge.build.words import short_name
 from green_edge.targets.cost.model import CostModel, OpCost
 from green_edge.targets.cost.shape import OpShape, shapes_of
-from green_edge.targets.physics import Board, Dtype, Range, latency_us
+from green_edge.targets.physics import Board, Dtype, Range
+from green_edge.targets.prediction import ranges_of
 from green_edge.tflite.model import Op, Tensor, TfliteModel
 
 # Less is within the error of the cost model.
@@ -71,6 +73,7 @@ def advise(model: TfliteModel, cost: CostModel, board: Board) -> tuple[Advice, .
         cost: of the runtime and core that it would run on.
         board: that has the core.
     """
+    model = folded(model)
     before = cost.predict(shapes_of(model))
     found = [
         *_other_type(model, cost, board),
@@ -116,6 +119,11 @@ def _middle(span: Range) -> float:
     return (span.low + span.high) / 2
 
 
+def _geometric_middle(span: Range) -> float:
+    """As many times above the low end as below the high one: ends here are products of ratios."""
+    return math.sqrt(max(span.low, 1) * max(span.high, 1))
+
+
 def _other_type(model: TfliteModel, cost: CostModel, board: Board) -> Iterator[Advice]:
     """Int8 where float32 runs, and the other way round, where that is faster.
 
@@ -127,13 +135,14 @@ def _other_type(model: TfliteModel, cost: CostModel, board: Board) -> Iterator[A
             continue
         before, after = shapes_of(model), shapes_of(with_dtype(model, other))
         slow, fast = _latency(before, now, cost, board), _latency(after, other, cost, board)
-        saved = 1 - _middle(fast) / (_middle(slow) or 1.0)
+        saved = 1 - _geometric_middle(fast) / _geometric_middle(slow)
         if saved < _LEAST_RATIO:
             continue
-        bytes_ratio = _weight_bytes(after) / max(1, _weight_bytes(before))
+        bytes_ratio = _bytes_ratio(model, other)
+        overlap = "; the ranges overlap" if fast.high >= slow.low else ""
         yield Advice(
             what=f"{other} in place of {now} takes {latency(fast)} in place of {latency(slow)} "
-            f"(estimate, predicted) and {bytes_ratio:g} times the bytes of weights",
+            f"(estimate, predicted{overlap}) and {bytes_ratio:.2g} times the bytes of weights",
             where=_WHOLE,
             saves_ratio=saved,
             saves_bytes_ratio=1 - bytes_ratio,
@@ -142,11 +151,15 @@ def _other_type(model: TfliteModel, cost: CostModel, board: Board) -> Iterator[A
 
 def _latency(shapes: Sequence[OpShape], dtype: Dtype, cost: CostModel, board: Board) -> Range:
     found = cost.predict(shapes)
-    return latency_us(found.instructions, found.bytes, dtype=dtype, board=board)
+    return ranges_of(found.instructions, shapes, dtype=dtype, board=board).latency_us
 
 
-def _weight_bytes(shapes: Sequence[OpShape]) -> int:
-    return sum(prod(s.weights) * _WIDTHS.get(s.weights_dtype, 4) for s in shapes if s.weights)
+def _bytes_ratio(model: TfliteModel, dtype: Dtype) -> float:
+    """Bytes of the weights in a type, over what they take in the file."""
+    held = [model.tensors[op.inputs[1]] for op in model.ops if op.op in _PRODUCTS]
+    weights = [tensor for tensor in held if tensor.constant]
+    now = sum(tensor.constant_bytes for tensor in weights)
+    return sum(prod(tensor.shape) for tensor in weights) * _WIDTHS[dtype] / max(1, now)
 
 
 def _channels(model: TfliteModel, cost: CostModel, before: float) -> Iterator[Advice]:

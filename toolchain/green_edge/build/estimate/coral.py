@@ -68,9 +68,13 @@ def on_edgetpu(
 
     Raises:
         ConfigError: no cost model is fitted for what stays on the processor.
-        ModelError: a compiled file alone that does not tell its cycles.
+        ModelError: no cost model knows all that stays there, or a compiled file alone that does
+            not tell its cycles.
     """
     hosted = predict(model, replace(target, accelerator=None))
+    if hosted.partial:
+        what = "no cost model knows what loops or branches run inside, on the processor"
+        raise ModelError(what, hint="estimate it for the board without the Edge TPU")
     # Without a cost of the whole model on the processor nothing is compared with it.
     whole = Range(0, 0) if alone is None else alone.latency_us
     cost = coral_cost(
@@ -137,7 +141,8 @@ def _entry(
     return RuntimeEstimate(
         runtime=hosted.runtime,
         version=hosted.version,
-        dtype=hosted.dtype,
+        # The chip computes in nothing else.
+        dtype="int8",
         core=hosted.core,
         arch=hosted.arch,
         instructions=round(sum(hosted.per_op[i].instructions for i in left)),

@@ -5,7 +5,8 @@ model; latency and energy follow from them as ranges, by the facts of the board.
 """
 
 import hashlib
-import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,12 +20,20 @@ from green_edge.build.estimate.processor import (
     on_processor,
     with_runtimes,
 )
-from green_edge.build.estimate.report import Advice, Estimate, RuntimeEstimate
+from green_edge.build.estimate.report import (
+    Advice,
+    Coral,
+    Estimate,
+    Estimates,
+    Refused,
+    RuntimeEstimate,
+)
 from green_edge.build.estimate.words import times
 from green_edge.build.model_file import as_tflite, is_bundle, named, open_file
 from green_edge.build.options import Progress, quietly
+from green_edge.emulate import Setting
 from green_edge.targets import physics, system_rules
-from green_edge.targets.check import CheckReport
+from green_edge.targets.check import CheckReport, refused_by_runtime
 from green_edge.targets.edgetpu.compiled import Compiled, read_compiled
 from green_edge.targets.grammar import PLACE
 from green_edge.targets.prediction import Prediction, model_of, predict
@@ -32,6 +41,9 @@ from green_edge.targets.registry import Target, find
 from green_edge.tflite.model import TfliteModel
 from green_edge.tflite.read import read
 from green_edge_wire.errors import ConfigError, ModelError
+
+# Requests a second; more than any board serves.
+MOST_RPS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +77,10 @@ class _Subject:
 
 def estimate(
     options: EstimateOptions, counter: Counter | None, progress: Progress = quietly
-) -> tuple[Estimate, ...]:
+) -> Estimates:
     """Estimate the cost of a model on each target.
+
+    Of several targets one that cannot be estimated does not take the others with it.
 
     Args:
         options: model and targets.
@@ -75,28 +89,48 @@ def estimate(
 
     Raises:
         ConfigError: no such target, or nothing is known of its processor.
-        ModelError: the file is no model, or a target's runtime refuses it, in its own words.
+        ModelError: the file is no model, or the target's runtime refuses it, in its own words.
         IntegrityError: a bundle with wrong bytes.
     """
-    if options.rate_rps is not None and not math.isfinite(options.rate_rps):
-        raise ConfigError(f"{options.rate_rps} is no rate", place="--rate")
+    if options.rate_rps is not None and not 0 < options.rate_rps <= MOST_RPS:
+        raise ConfigError(f"{options.rate_rps:g} is not in 0 to {MOST_RPS:,}", place="--rate")
     targets = [_target(text) for text in options.targets]
     data = as_tflite(options.file, progress=progress)
     with named(options.file):
         subject = _subject(options.file, data)
         # Refused before anything is counted, which takes a while.
-        reports = [_accepted(subject, target) for target in targets]
-        if subject.uncompiled:
-            settings = [setting_of(each) for target in targets for each in with_runtimes(target)]
-            counts = count_all(data, settings, counter)
-        else:
-            counts = Counts({}, "a compiled file runs on the Edge TPU alone")
-        return tuple(
-            _on_board(options, subject, target, counts)
-            if report is None
-            else _with_edgetpu(options, subject, target, counts, report)
-            for target, report in zip(targets, reports, strict=True)
-        )
+        taken, found = [], []
+        refused: list[Refused] | None = [] if len(targets) > 1 else None
+        for target in targets:
+            with _apart(target, refused):
+                taken.append((target, _accepted(subject, target)))
+        counts = _counted(subject, [target for target, _ in taken], counter)
+        for target, report in taken:
+            with _apart(target, refused):
+                found.append(
+                    _on_board(options, subject, target, counts)
+                    if report is None
+                    else _with_edgetpu(options, subject, target, counts, report)
+                )
+        return Estimates(tuple(found), tuple(refused or ()))
+
+
+@contextmanager
+def _apart(target: Target, refused: list[Refused] | None) -> Iterator[None]:
+    """Keep what stops one of several targets from stopping the others."""
+    try:
+        yield
+    except (ConfigError, ModelError) as error:
+        if refused is None:
+            raise
+        refused.append(Refused(target.ref.text, str(error)))
+
+
+def _counted(subject: _Subject, targets: Sequence[Target], counter: Counter | None) -> Counts:
+    if not subject.uncompiled:
+        return Counts({}, "a compiled file runs on the Edge TPU alone")
+    settings = [setting_of(each) for target in targets for each in with_runtimes(target)]
+    return count_all(subject.data, settings, counter)
 
 
 def _accepted(subject: _Subject, target: Target) -> CheckReport | None:
@@ -145,7 +179,7 @@ def _on_board(
         latency_us=own.latency_us,
         energy_uj=own.energy_uj,
         layers=() if found.prediction is None else layers(subject.model, found.prediction),
-        notes=(*_not_counted(counts), *found.notes),
+        notes=(*_not_counted(counts, found.entries), *found.notes),
         file=str(options.file),
         title=target.title,
         advice=(
@@ -154,7 +188,7 @@ def _on_board(
             *_changes(subject.model, target, found.prediction),
         ),
         at_rate=None if options.rate_rps is None else at_rate(options.rate_rps, own, target),
-        not_emulated=counts.reason,
+        not_emulated=_reason(counts, own),
     )
 
 
@@ -170,7 +204,10 @@ def _wider_system(model: TfliteModel, target: Target, now: Prediction | None) ->
     """The same board with a 64-bit system, where that takes fewer instructions."""
     if target.arch != "armv7l" or now is None:
         return ()
-    wider = predict(model, find(target.ref.name))
+    wide = find(target.ref.name)
+    if refused_by_runtime(model, wide):
+        return ()
+    wider = predict(model, wide)
     saved = 1 - wider.instructions / now.instructions
     if saved <= 0:
         return ()
@@ -201,17 +238,23 @@ def _with_edgetpu(
         energy_uj=on_chip.entry.energy_uj,
         layers=on_chip.layers,
         notes=(
-            *_not_counted(counts),
+            *_not_counted(counts, (on_chip.entry,) if alone is None else alone.entries),
             *on_chip.notes,
             *refused,
+            *_unanswered_rate(on_chip.coral),
             *(() if alone is None else alone.notes),
         ),
         file=str(options.file),
         title=target.title,
         advice=with_edgetpu(on_chip.coral),
         coral=on_chip.coral,
-        not_emulated=counts.reason,
+        not_emulated=_reason(counts, on_chip.entry if alone is None else alone.entries[0]),
     )
+
+
+def _unanswered_rate(coral: Coral) -> Iterator[str]:
+    if coral.rate_rps is not None and coral.break_even is None:
+        yield "nothing is said of the rate: what the processor alone would cost is not known"
 
 
 def _alone(
@@ -226,10 +269,21 @@ def _alone(
         return None, (f"nothing to compare with on the processor alone: {error}",)
 
 
-def _not_counted(counts: Counts) -> tuple[str, ...]:
-    if counts.reason is None:
-        return ()
-    return (f"instructions are predicted, not counted by emulation: {counts.reason}",)
+def _reason(counts: Counts, entry: RuntimeEstimate) -> str | None:
+    """Why the instructions of an entry were not counted; None where they were."""
+    setting = Setting(entry.runtime, entry.version, entry.core, entry.arch)
+    return None if setting in counts.found else counts.reason
+
+
+def _not_counted(counts: Counts, entries: Sequence[RuntimeEstimate]) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
+    for entry in entries:
+        reason = _reason(counts, entry)
+        if reason is not None:
+            reasons.setdefault(reason, []).append(f"{entry.runtime} {entry.version}")
+    for reason, of in reasons.items():
+        whose = "" if len(of) == len(entries) else f" of {' and '.join(of)}"
+        yield f"instructions{whose} are predicted, not counted by emulation: {reason}"
 
 
 def _not_its_own(alone: OnProcessor | None) -> tuple[RuntimeEstimate, ...]:

@@ -5,11 +5,19 @@ from dataclasses import dataclass, replace
 
 from green_edge.build.estimate.counting import Counts, setting_of
 from green_edge.build.estimate.report import AtRate, How, Layer, RuntimeEstimate
-from green_edge.emulate import Refusal, Setting
+from green_edge.emulate import Refusal
 from green_edge.targets import physics, runtimes
+from green_edge.targets.check import refused_by_runtime
 from green_edge.targets.cost.shape import shapes_of
 from green_edge.targets.physics import Bounds
-from green_edge.targets.prediction import Prediction, dtype_of, notes_of, predict, ranges_of
+from green_edge.targets.prediction import (
+    Prediction,
+    dtype_of,
+    known_system,
+    notes_of,
+    predict,
+    ranges_of,
+)
 from green_edge.targets.registry import Target
 from green_edge.tflite.model import TfliteModel
 from green_edge_wire.errors import ConfigError, ModelError
@@ -26,7 +34,8 @@ class OnProcessor:
 
     Attributes:
         entries: a runtime each, the one that the board's agent takes first.
-        prediction: of the cost model for that one; None where none is fitted.
+        prediction: of the cost model for that one; None where none is fitted, or where it does not
+            know all that runs.
         notes: what the figures need to be read, and what is missing among the entries.
     """
 
@@ -59,8 +68,8 @@ def on_processor(model: TfliteModel, target: Target, counts: Counts) -> OnProces
         except (ConfigError, ModelError) as error:
             notes.append(str(error))
     entries[0] = replace(entries[0], runs_there=True)
-    notes += [*_of_prediction(prediction, own), *_of_model(model)]
-    board = notes_of(physics.board_of(target))
+    notes += [*_of_prediction(prediction, model, own), *_of_model(model)]
+    board = notes_of(target, shapes_of(model))
     return OnProcessor(tuple(entries), prediction, (*board, *notes, *_without_wheel(target)))
 
 
@@ -100,16 +109,20 @@ def _entry(
     how: How = "analytic" if counted is None else "emulated"
     if counted is not None:
         instructions, error_ratio = counted.instructions, _REPEATS_WITHIN_RATIO
-    elif prediction is not None:
-        instructions, error_ratio = prediction.instructions, prediction.error_ratio
     else:
-        raise _nothing_known(setting, counts)
+        # Nobody has asked the runtime itself.
+        for problem in refused_by_runtime(model, target):
+            what = f"{setting} refuses the model: {problem.what} ({problem.where})"
+            raise ModelError(what, hint=problem.remedy)
+        if prediction is None:
+            raise _nothing_known(model, target, counts)
+        instructions, error_ratio = prediction.instructions, prediction.error_ratio
     dtype = (
         dtype_of(shapes, [op.macs for op in model.ops]) if prediction is None else prediction.dtype
     )
     spans = ranges_of(
         instructions,
-        sum(shape.moved_bytes for shape in shapes),
+        shapes,
         dtype=dtype,
         board=physics.board_of(target),
         error_ratio=error_ratio,
@@ -130,15 +143,23 @@ def _entry(
 
 
 def _predicted(model: TfliteModel, target: Target) -> Prediction | None:
-    """What the cost model says; None where none is fitted for the runtime."""
+    """What the cost model says; None where it says nothing, or only of a part of the model."""
     try:
-        return predict(model, target)
+        found = predict(model, target)
     except ConfigError:
         return None
+    return None if found.partial else found
 
 
-def _of_prediction(prediction: Prediction | None, target: Target) -> Iterator[str]:
-    if prediction is None:
+def _of_prediction(
+    prediction: Prediction | None, model: TfliteModel, target: Target
+) -> Iterator[str]:
+    if model.subgraphs > 1:
+        yield (
+            "loops or branches run inner graphs, which only a count of instructions knows: no "
+            "shares of layers, no advice, and the memory that they move is not in the latency"
+        )
+    elif prediction is None:
         yield f"no cost model is fitted for {setting_of(target)}: no shares of layers, no advice"
     elif prediction.unknown:
         yield f"the cost model has no rule of its own for {', '.join(prediction.unknown)}"
@@ -148,14 +169,16 @@ def _of_model(model: TfliteModel) -> Iterator[str]:
     if model.dynamic:
         names = ", ".join(model.dynamic)
         yield f"axes without a fixed size are taken as 1 long: inputs {names}"
-    if model.subgraphs > 1:
-        yield "what loops and branches run inside is not in the cost model, only in a count"
 
 
-def _nothing_known(setting: Setting, counts: Counts) -> ConfigError:
+def _nothing_known(model: TfliteModel, target: Target, counts: Counts) -> ConfigError | ModelError:
     why = f", and nothing was counted: {counts.reason}" if counts.reason else ""
-    hint = "measure it there: green-edge bench"
-    return ConfigError(f"no cost model is fitted for {setting}{why}", hint=hint)
+    measure = "measure it there: green-edge bench --device"
+    if model.subgraphs > 1:
+        what = f"no cost model knows what loops or branches run inside{why}"
+        return ModelError(what, hint=measure)
+    what = f"no cost model is fitted for {setting_of(target)}{why}"
+    return ConfigError(what, hint=f"{known_system(target)}, or {measure}")
 
 
 def _without_wheel(target: Target) -> Iterator[str]:

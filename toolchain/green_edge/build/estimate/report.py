@@ -47,7 +47,10 @@ class RuntimeEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """An operation's share of the instructions, or with an accelerator of the time; 0..1."""
+    """An operation's share of the instructions, or with an accelerator of the time; 0..1.
+
+    Those of the time add up to less than 1: launch and what crosses the link are no operation's.
+    """
 
     index: int
     op: str
@@ -62,8 +65,8 @@ class Advice:
     Attributes:
         what: to change, and what it gives.
         where: layers.
-        saves_ratio: share of the model's predicted instructions; of the time, at the middle of its
-            range, for another type and with an accelerator. Negative where they grow.
+        saves_ratio: share of the model's predicted instructions; for another type and with an
+            accelerator of the time, at the middle of its range. Negative where they grow.
         saves_bytes_ratio: share of the bytes of its weights, where these shrink too.
     """
 
@@ -160,3 +163,24 @@ class Estimate:
     at_rate: AtRate | None = None
     coral: Coral | None = None
     not_emulated: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A target of several for which nothing can be said, and why."""
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """What a model costs on several targets; what `--json` prints for more than one.
+
+    Attributes:
+        estimates: in the order of the targets.
+        refused: targets that do not take the model, or of which nothing is known.
+    """
+
+    estimates: tuple[Estimate, ...]
+    refused: tuple[Refused, ...] = ()

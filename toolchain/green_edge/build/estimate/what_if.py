@@ -87,6 +87,32 @@ def with_channels(model: TfliteModel, group: ChannelGroup, channels: int) -> Tfl
     )
 
 
+def folded(model: TfliteModel) -> TfliteModel:
+    """The model with what DEQUANTIZE makes of constants, such as float16 weights, as constants.
+
+    These are float32 tensors of the length that they have in the file, and weights of what takes
+    them. The operations stay at their places and cost nothing.
+    """
+    stored_bytes = {
+        op.outputs[0]: model.tensors[op.inputs[0]].constant_bytes
+        for op in model.ops
+        if op.op == "DEQUANTIZE" and model.tensors[op.inputs[0]].constant
+    }
+    tensors = tuple(
+        replace(tensor, constant_bytes=stored_bytes.get(i, tensor.constant_bytes))
+        for i, tensor in enumerate(model.tensors)
+    )
+    ops = tuple(
+        replace(op, weight_bytes=0)
+        if stored_bytes.keys() & set(op.outputs)
+        else replace(
+            op, weight_bytes=op.weight_bytes + sum(stored_bytes.get(i, 0) for i in op.inputs)
+        )
+        for op in model.ops
+    )
+    return replace(model, tensors=tensors, ops=ops)
+
+
 def with_dtype(model: TfliteModel, dtype: str) -> TfliteModel:
     """The model with float32 activations and weights in int8, or with int8 ones in float32.
 

@@ -26,10 +26,9 @@ def energy(span: Range) -> str:
 
 
 def power(span: Bounds) -> str:
-    """A range of power such as `2.3 to 3.1 W`."""
-    return _span(
-        Range(int(span.low), math.ceil(span.high)), ((UW_PER_W // UW_PER_MW, "W"), (1, "mW"))
-    )
+    """A range of power in milliwatts such as `2.3 to 3.1 W`."""
+    exact = Bounds(span.low * UW_PER_MW, span.high * UW_PER_MW)
+    return _span(exact, ((UW_PER_W, "W"), (UW_PER_MW, "mW"), (1, "uW")))
 
 
 def share(part: float) -> str:

@@ -1,9 +1,10 @@
 """The shape of an operation: all that its cost depends on, with or without a .tflite."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from green_edge.targets.cost.fusion import Neighbours, neighbours_of
 from green_edge.tflite.model import Op, Options, Tensor, TfliteModel
 
 Shape = tuple[int, ...]
@@ -19,6 +20,7 @@ _WEIGHTED = {
 _FILTERED = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"}
 # Its first input is the shape of the output.
 _DATA_INPUT = {"TRANSPOSE_CONV": 2, "SPLIT": 1}
+_CLAMPS = {"RELU", "RELU6", "RELU_N1_TO_1"}
 _PAIR = (1, 1)
 
 
@@ -44,7 +46,10 @@ class OpShape:
         axes: that are reduced, joined or split; the order of a transposition.
         operands: number of inputs that are data.
         constant: whether `weights` is in the file; the second operand may be computed.
-        into: of a padding the operation that alone takes its output; empty where several do.
+        into: the operation that alone takes its output; told of a padding.
+        after: the operation whose output it alone takes; told of RELU and its like.
+        chain: place in a function of one tensor, `part` or `end`; see `fusion.Neighbours`.
+        static: whether the model computes no shape as it runs; it may get slower kernels if so.
     """
 
     op: str
@@ -61,10 +66,20 @@ class OpShape:
     operands: int = 1
     constant: bool = True
     into: str = ""
+    after: str = ""
+    chain: str = ""
+    static: bool = True
+
+    @property
+    def once(self) -> bool:
+        """Whether runtimes do it at the first inference alone, as for float16 weights."""
+        return self.op == "DEQUANTIZE" and self.operands == 0
 
     @property
     def moved_bytes(self) -> int:
         """Length of what it reads and writes once: data, weights and output."""
+        if self.once:
+            return 0
         width = _BYTES.get(self.dtype, 4)
         return (
             prod(self.data) * width
@@ -75,14 +90,19 @@ class OpShape:
 
 def shapes_of(model: TfliteModel) -> tuple[OpShape, ...]:
     """Shapes of a model's operations, in its order."""
-    takers: dict[int, list[str]] = {}
-    for op in model.ops:
-        for tensor in op.inputs:
-            takers.setdefault(tensor, []).append(op.op)
-    return tuple(_shape(op, model.tensors, takers) for op in model.ops)
+    around = neighbours_of(model)
+    static = not any(_computes_shape(op, model.tensors) for op in model.ops)
+    return tuple(
+        _shape(op, model.tensors, near, static=static)
+        for op, near in zip(model.ops, around, strict=True)
+    )
 
 
-def _shape(op: Op, tensors: Sequence[Tensor], takers: Mapping[int, Sequence[str]]) -> OpShape:
+def _computes_shape(op: Op, tensors: Sequence[Tensor]) -> bool:
+    return op.op == "RESHAPE" and len(op.inputs) > 1 and not tensors[op.inputs[1]].constant
+
+
+def _shape(op: Op, tensors: Sequence[Tensor], near: Neighbours, *, static: bool) -> OpShape:
     options = op.options or Options()
     inputs = [tensors[i] if i >= 0 else None for i in op.inputs]
     data = _at(inputs, _DATA_INPUT.get(op.op, 0))
@@ -90,7 +110,6 @@ def _shape(op: Op, tensors: Sequence[Tensor], takers: Mapping[int, Sequence[str]
     output = tensors[op.outputs[0]] if op.outputs else data
     dtype = data.dtype if data else "float32"
     window = options.window or _PAIR
-    taken = takers.get(op.outputs[0], ()) if op.op == "PAD" else ()
     if op.op in _FILTERED and second is not None and len(second.shape) == 4:
         window = (second.shape[1], second.shape[2])
     return OpShape(
@@ -107,7 +126,10 @@ def _shape(op: Op, tensors: Sequence[Tensor], takers: Mapping[int, Sequence[str]
         axes=_axes(op.op, inputs, options),
         operands=sum(t is not None and not t.constant for t in inputs),
         constant=second is None or second.constant,
-        into=taken[0] if len(taken) == 1 else "",
+        into=near.into if op.op == "PAD" else "",
+        after=near.after if op.op in _CLAMPS else "",
+        chain=near.chain,
+        static=static,
     )
 
 

@@ -4,7 +4,8 @@ What is sent at every inference (inputs, outputs, the chip's code and the parame
 not keep) and what the chip computes are two terms; a third is the driver's and the runtime's
 launch, a fourth what stays on the processor. The shortest latency takes the best of each, with
 compute and sending at the same time; the longest takes the worst of each, one after the other.
-Published latencies bound the rates (`accelerators.toml`).
+Published latencies bound the rates (`accelerators.toml`); the largest errors on models that were
+not fitted bound cycles and code (`cycles.toml`).
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from math import prod
 
 from green_edge.targets.edgetpu.accelerators import Link, LinkName, facts
 from green_edge.targets.edgetpu.compiled import CUSTOM_OP, Compiled
-from green_edge.targets.edgetpu.cycles import code_bytes, cycles, fit
+from green_edge.targets.edgetpu.cycles import UNSEEN, code_bytes, cycles, fit
 from green_edge.targets.edgetpu.memory import layer_bytes, streamed_bytes
 from green_edge.targets.edgetpu.predict import Placement
 from green_edge.targets.edgetpu.verdict import site
@@ -27,7 +28,10 @@ _ELEMENT_BYTES = {"float32": 4, "int32": 4, "float16": 2, "int16": 2, "int64": 8
 
 @dataclass(frozen=True, slots=True)
 class LayerShare:
-    """Share of the time of one inference that an operation takes, 0..1, at the middle of ranges."""
+    """Share of the time of one inference that an operation takes, 0..1, at the middle of ranges.
+
+    They add up to less than 1: launch, inputs, outputs and code belong to no operation.
+    """
 
     index: int
     op: str
@@ -106,7 +110,7 @@ def timing(
     moved = _transferred(model, placements, compiled)
     streamed = _streamed(model, placements, compiled)
     segments = _segments(placements) if compiled is None else compiled.subgraphs
-    compute = _compute(total, link, exact=stored is not None)
+    compute = _compute(total, 0 if stored else _unseen(model, spent), link, exact=bool(stored))
     transfer, streaming = _sent(moved, link.mb_s), _sent(streamed, link.streaming_mb_s)
     launch = Bounds(link.launch_us.low * segments, link.launch_us.high * segments)
     host = _on_host(placements, host_us)
@@ -145,11 +149,18 @@ def _spent(
     return [each if op.custom_code == CUSTOM_OP else 0 for op in model.ops]
 
 
-def _compute(total: int, link: Link, *, exact: bool) -> Bounds:
-    error = 0.0 if exact else fit().error.p95_ratio
+def _unseen(model: TfliteModel, spent: Sequence[int]) -> int:
+    """Cycles of operations of which the array's formula was never seen to hold."""
+    return sum(count for op, count in zip(model.ops, spent, strict=True) if op.op in UNSEEN)
+
+
+def _compute(total: int, unseen: int, link: Link, *, exact: bool) -> Bounds:
+    array, error = fit().array, 0.0 if exact else fit().error.max_ratio
+    # The formula has all tiles at work; at worst one is, after the other.
+    most = total + unseen * (array.rows * array.columns - 1)
     # MHz are cycles a microsecond.
     low = total * (1 - error) / link.clock_mhz.high
-    return Bounds(low, total * (1 + error) / link.clock_mhz.low)
+    return Bounds(low, most * (1 + error) / link.clock_mhz.low)
 
 
 def _sent(count: Bounds, mb_s: Bounds) -> Bounds:
@@ -216,20 +227,18 @@ def _layers(
 ) -> tuple[LayerShare, ...]:
     """Split the middle of each term over the operations that cause it.
 
-    Compute goes by cycles, streaming by the bytes of parameters, the rest by the number of
-    operations: code is sent for each, and launch is nobody's.
+    Compute goes by cycles, streaming by the bytes of parameters. The rest is nobody's.
     """
     ops = list(zip(model.ops, placements, spent, host_us, strict=True))
     stored = [layer_bytes(site(model, op)) if _mapped(place) else 0 for op, place, _, _ in ops]
     cycle_us = parts.compute_us / max(sum(spent), 1)
     byte_us = parts.streaming_us / max(sum(stored), 1)
-    flat_us = parts.flat_us / max(sum(_mapped(place) for place in placements), 1)
     times = [
         _middle(Bounds(host.low, host.high)) if not _mapped(place) and host is not None
-        else count * cycle_us + size * byte_us + flat_us * _mapped(place)
+        else count * cycle_us + size * byte_us
         for (_, place, count, host), size in zip(ops, stored, strict=True)
     ]  # fmt: skip
-    whole = sum(times) or 1.0
+    whole = (sum(times) + parts.flat_us) or 1.0
     return tuple(
         LayerShare(op.index, op.op, round(time / whole, 4))
         for (op, *_), time in zip(ops, times, strict=True)
@@ -247,6 +256,8 @@ def _notes(
         found.append("its library may be the one for 250 MHz (std) or for 500 MHz (max)")
     if compiled is None:
         found.append("how long its code is, and which parameters stream, is predicted")
+        if any(place.op in UNSEEN for place in placements if _mapped(place)):
+            found.append("no cycles of a recurrent layer are known: from all tiles at work to one")
     unknown = sum(place.placement == "unknown" for place in placements)
     if unknown:
         found.append(f"{unknown} operations of unknown placement count as the processor's")
