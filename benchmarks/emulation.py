@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tables import table
-from green_edge.emulate import Count, Refusal, Setting, count
+from green_edge.emulate import Count, Refusal, Result, Setting, Uncounted, count
+from green_edge.emulate.assembly import assemble, sources_of
+from green_edge.emulate.board import core_of
 
 NEEDS: tuple[str, ...] = ("GREEN_EDGE_TEST_DATA",)
 
@@ -80,10 +82,19 @@ def _counted_twice(models: Mapping[str, bytes], setting: Setting, cache: Path) -
         "version": setting.version,
         "core": setting.core,
         "arch": setting.arch,
+        **_packages(setting, cache),
         "instructions": first,
         "largest_repeat_ratio": max(abs(again[name] / first[name] - 1) for name in first),
         "wall_s": wall_s,
     }
+
+
+def _packages(setting: Setting, cache: Path) -> dict[str, Any]:
+    """The digest of all that the counts depend on, and the version of each package and wheel."""
+    folder = cache / "emulation"
+    used = assemble(core_of(setting), sources_of(setting, folder), folder, _quietly)
+    versions = {member.name: member.version for member in used.members}
+    return {"userland": used.digest, "packages": versions}
 
 
 def _timed(
@@ -98,11 +109,11 @@ def _timed(
     }, wall_s
 
 
-def _instructions(name: str, found: Count | Refusal) -> int:
+def _instructions(name: str, found: Result) -> int:
     match found:
         case Count(instructions=instructions):
             return instructions
-        case Refusal(message=message):
+        case Refusal(message=message) | Uncounted(message=message):
             raise ValueError(f"{name}: {message}")
 
 

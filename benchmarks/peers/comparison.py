@@ -13,12 +13,12 @@ from benchmarks.peers.methods import Peer
 from benchmarks.peers.subjects import CALIBRATION, Subject
 from benchmarks.tables import table
 from green_edge.data.dataset import Dataset
-from green_edge.emulate import Count, Refusal, Setting, cache_folder, count
+from green_edge.emulate import Count, Refusal, Result, Setting, Uncounted, cache_folder, count
 from green_edge.evaluate.intervals import wilson
 from green_edge.evaluate.predict import predict
 from green_edge.tflite.read import read
 
-Counter = Callable[[Sequence[bytes], Setting], tuple[Count | Refusal, ...]]
+Counter = Callable[[Sequence[bytes], Setting], tuple[Result, ...]]
 
 SETTINGS = tuple(
     Setting(runtime, version, core, "aarch64")
@@ -47,12 +47,15 @@ def compare(
     for setting in SETTINGS:
         for row, told in zip(rows, (counter or _counted)(models, setting), strict=True):
             instructions = row.setdefault("instructions", {})
-            # The runtime's own words where it refuses a model.
-            if isinstance(told, Count):
-                instructions[str(setting)] = told.instructions
-                userlands[str(setting)] = told.userland
-            else:
-                instructions[str(setting)] = told.message
+            match told:
+                case Count():
+                    instructions[str(setting)] = told.instructions
+                    userlands[str(setting)] = told.userland
+                case Refusal(message=words):
+                    instructions[str(setting)] = words
+                case Uncounted(message=why):
+                    # It says nothing of the model, so it is no figure for a table.
+                    raise RuntimeError(f"{row['tool']} {row['how']}, {setting}: {why}")
     return {
         "network": subject.network,
         "judged_samples": int(sum(len(fold.test.y) for fold in subject.folds)),
@@ -66,7 +69,7 @@ def compare(
     }
 
 
-def _counted(models: Sequence[bytes], setting: Setting) -> tuple[Count | Refusal, ...]:
+def _counted(models: Sequence[bytes], setting: Setting) -> tuple[Result, ...]:
     return count(models, setting, cache=cache_folder(), progress=_progress)
 
 

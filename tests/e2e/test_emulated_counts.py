@@ -1,6 +1,9 @@
 """Instructions counted on an emulated core, with Debian's packages from the network."""
 
 import os
+import select
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -8,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from green_edge.emulate import Count, EmulationError, Refusal, Setting, count, machine
-from green_edge.emulate.assembly import Assembly, assemble
+from green_edge.emulate import Count, EmulationError, Refusal, Result, Setting, count, machine
+from green_edge.emulate.assembly import Assembly, assemble, sources_of
+from green_edge.emulate.board import core_of
 from green_edge.emulate.fetch import fetch_small
-from green_edge.emulate.machine import Failed, Ran
+from green_edge.emulate.machine import Failed, Ran, Refused
 from green_edge.emulate.userland import debian_archive
 from support.tiny_models import tiny_float_conv, tiny_float_dense, tiny_int8_dense
 
@@ -43,7 +47,8 @@ def _quietly(doing: str, share: float | None = None) -> None:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
+    # A colon and a comma part lists of folders elsewhere.
+    folder = tmp_path_factory.mktemp("cache: mine, and others'")
     mirror = debian_archive(folder).mirror
     try:
         fetch_small(f"{mirror}/dists/bookworm/InRelease")
@@ -53,22 +58,23 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def counts(cache: Path) -> tuple[Count | Refusal, ...]:
+def counts(cache: Path) -> tuple[Result, ...]:
     return count(_MODELS, _A72, cache=cache, progress=_quietly)
 
 
 @pytest.fixture(scope="session")
-def a72(cache: Path, counts: tuple[Count | Refusal, ...]) -> Assembly:
+def a72(cache: Path, counts: tuple[Result, ...]) -> Assembly:
     assert counts
-    return assemble(_A72, cache / "emulation", _quietly)
+    folder = cache / "emulation"
+    return assemble(core_of(_A72), sources_of(_A72, folder), folder, _quietly)
 
 
-def _instructions(found: Sequence[Count | Refusal]) -> list[int]:
+def _instructions(found: Sequence[Result]) -> list[int]:
     return [each.instructions for each in found if isinstance(each, Count)]
 
 
 def test_a_model_is_counted_once_and_then_remembered(
-    cache: Path, counts: tuple[Count | Refusal, ...]
+    cache: Path, counts: tuple[Result, ...]
 ) -> None:
     told: list[str] = []
 
@@ -84,7 +90,7 @@ def test_a_model_is_counted_once_and_then_remembered(
 
 
 def test_counting_again_gives_the_same_within_a_thousandth(
-    a72: Assembly, counts: tuple[Count | Refusal, ...], tmp_path: Path
+    a72: Assembly, counts: tuple[Result, ...], tmp_path: Path
 ) -> None:
     files = [tmp_path / f"{k}.tflite" for k in range(len(_MODELS))]
     for file, content in zip(files, _MODELS, strict=True):
@@ -96,7 +102,7 @@ def test_counting_again_gives_the_same_within_a_thousandth(
 
 
 def test_more_work_is_more_instructions_and_a_dot_product_saves_some(
-    cache: Path, counts: tuple[Count | Refusal, ...]
+    cache: Path, counts: tuple[Result, ...]
 ) -> None:
     wide = [tiny_int8_dense(size, size) for size in (64, 256, 512)]
     slow = _instructions(count(wide, _A72, cache=cache, progress=_quietly))
@@ -115,7 +121,7 @@ def test_a_model_that_the_runtime_refuses_does_not_stop_the_others(cache: Path) 
     assert isinstance(fine, Count)
 
 
-def test_a_crash_and_an_endless_model_are_refusals_and_the_rest_is_counted(
+def test_a_crash_and_an_endless_model_are_no_refusals_and_the_rest_is_counted(
     a72: Assembly, tmp_path: Path
 ) -> None:
     guest = tmp_path / "guest.py"
@@ -137,7 +143,7 @@ def test_a_guest_that_does_not_start_is_an_error_with_its_last_words(
     guest = tmp_path / "guest.py"
     guest.write_text("raise SystemExit('no such luck')")
     run = machine.run(replace(a72.machine, guest=guest), "-", [tmp_path], timeout_s=20)
-    with pytest.raises(EmulationError, match=r"did not start.*no such luck.*remove .*parts"):
+    with pytest.raises(EmulationError, match=r"did not start.*no such luck.*remove .*emulation to"):
         list(run)
 
 
@@ -154,10 +160,61 @@ def test_the_guest_sees_the_board_and_none_of_the_users_variables(
         "print(json.dumps({'refused': 0, 'message': json.dumps(seen)}))\n"
     )
     (seen,) = machine.run(replace(a72.machine, guest=guest), "-", [tmp_path], timeout_s=60)
-    assert isinstance(seen, Failed)
+    assert isinstance(seen, Refused)
     assert '["aarch64", "0xd08", 4, [' in seen.message
     assert "SECRET" not in seen.message
     assert os.environ["GREEN_EDGE_SECRET"] == "mine"
+
+
+def test_counting_leaves_the_parts_in_the_cache_as_they_are(
+    cache: Path, counts: tuple[Result, ...]
+) -> None:
+    assert counts
+    assert not list((cache / "emulation/parts").glob("aarch64-*/**/*.pyc"))
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+from green_edge.emulate import Setting, machine
+from green_edge.emulate.machine import Machine
+from green_edge.emulate.board import core_of
+core = core_of(Setting("-", "-", "cortex-a72", "aarch64"))
+*folders, model = map(Path, sys.argv[1:])
+print(list(machine.run(Machine(*folders, core), "tflite-runtime", [model], timeout_s=600)))
+"""
+
+
+def test_an_estimate_that_is_killed_leaves_no_emulator_behind(
+    a72: Assembly, tmp_path: Path
+) -> None:
+    runtime = tmp_path / "tflite_runtime"
+    runtime.mkdir()
+    (runtime / "interpreter.py").write_text(
+        "import pathlib, time\n"
+        "def Interpreter(model_path, num_threads):\n"
+        "    pathlib.Path(model_path).write_text('begun')\n"
+        "    time.sleep(10_000)\n"
+    )
+    model = tmp_path / "model"
+    os.mkfifo(model)
+    made = a72.machine
+    for name in ("numpy", "numpy.libs"):
+        (tmp_path / name).symlink_to(made.site / name)
+    folders = (made.qemu, made.userland, tmp_path, made.counter, made.guest, model)
+    with subprocess.Popen([sys.executable, "-c", _KILLED, *map(str, folders)]) as process:
+        assert model.read_text() == "begun"
+        (emulator,) = _children(process.pid)
+        ending = os.pidfd_open(emulator)
+        process.kill()
+        try:
+            assert select.select([ending], [], [], 30)[0]
+        finally:
+            os.close(ending)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.slow

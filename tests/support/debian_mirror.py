@@ -41,6 +41,12 @@ def _member(name: str, content: bytes) -> bytes:
     return head.encode() + content + b"\n" * (len(content) % 2)
 
 
+def _opened() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Mirror:
     """What it serves, and how badly.
@@ -52,6 +58,7 @@ class Mirror:
         cut_after: bytes that an answer has at the most before the connection ends; None for all.
         ranges: whether it continues files.
         asked: path and range of each request.
+        open: answers wait for it.
     """
 
     url: str
@@ -60,19 +67,26 @@ class Mirror:
     cut_after: int | None = None
     ranges: bool = True
     asked: list[tuple[str, str | None]] = field(default_factory=list)
+    open: threading.Event = field(default_factory=_opened)
 
 
 def archive(
-    packages: Mapping[str, bytes], *, suite: str = "bookworm"
+    packages: Mapping[str, bytes], *, suite: str = "bookworm", listing: bytes | None = None
 ) -> tuple[dict[str, bytes], bytes]:
-    """The files of an archive for amd64, and the certificate of who signed it."""
+    """The files of an archive for amd64, and the certificate of who signed it.
+
+    Args:
+        packages: content by name.
+        suite: that it is signed for.
+        listing: what stands in for the list of packages, packed.
+    """
     files = {f"pool/{name}.deb": content for name, content in packages.items()}
     stanzas = [
         f"Package: {name}\nVersion: 1.0\nDescription: none\n of note\nFilename: pool/{name}.deb\n"
         f"Size: {len(content)}\nSHA256: {hashlib.sha256(content).hexdigest()}\n"
         for name, content in packages.items()
     ]
-    listing = lzma.compress("\n".join(stanzas).encode())
+    listing = listing or lzma.compress("\n".join(stanzas).encode())
     digest = hashlib.sha256(listing).hexdigest()
     folder = f"dists/{suite}/main/binary-amd64"
     files[f"{folder}/by-hash/SHA256/{digest}"] = listing
@@ -112,6 +126,7 @@ def serving(files: dict[str, bytes], keys: bytes) -> Iterator[Mirror]:
 def _answer(request: BaseHTTPRequestHandler, mirror: Mirror) -> None:
     path, asked = request.path.lstrip("/"), request.headers.get("Range")
     mirror.asked.append((path, asked))
+    mirror.open.wait()
     if path not in mirror.files:
         request.send_error(404)
         return

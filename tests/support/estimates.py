@@ -1,18 +1,28 @@
 """Models to estimate, and a counter of instructions that answers from a table."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from green_edge.emulate import Count, EmulationError, Refusal, Setting
+from green_edge.emulate import Count, EmulationError, Refusal, Result, Setting, Uncounted
 from support.op_models import Step, T, dense, op_model
 
 LITERT = ("ai-edge-litert", "2.3.0")
 TFLITE = ("tflite-runtime", "2.14.0")
+
+
+@dataclass(frozen=True)
+class Late:
+    """Stands for a model that was not counted, for a reason in these words."""
+
+    message: str
+
+
+Answer = int | str | EmulationError | Late
 
 
 class TableCounter:
@@ -22,15 +32,17 @@ class TableCounter:
         asked: settings in the order in which they were counted.
     """
 
-    def __init__(self, answers: Mapping[str, int | str | EmulationError]) -> None:
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
         self._answers = answers
         self.asked: list[Setting] = []
 
-    def __call__(self, model: bytes, setting: Setting) -> Count | Refusal:
+    def __call__(self, model: bytes, setting: Setting) -> Result:
         self.asked.append(setting)
         digest, answer = sha256(model).hexdigest(), self._answers[setting.runtime]
         if isinstance(answer, EmulationError):
             raise answer
+        if isinstance(answer, Late):
+            return Uncounted(digest, setting, answer.message)
         if isinstance(answer, str):
             return Refusal(digest, setting, answer)
         return Count(digest, setting, answer, cached=False, userland="")

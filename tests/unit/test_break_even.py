@@ -136,6 +136,7 @@ def test_between_the_crossover_rates_the_ranges_do_not_tell() -> None:
 def test_an_accelerator_without_idle_power_pays_from_the_first_request() -> None:
     found = break_even(_CPU, _way(2_000, 500))
     assert found.verdict == "tpu"
+    assert found.reason.startswith("the Edge TPU may spend less at any rate")
 
 
 _LATENCIES = st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)).map(sorted)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from green_edge.build.compare.predicted import predict_pairs
 from green_edge.cli import compare
 from green_edge.evaluate.predict import predict
+from green_edge.targets.registry import find
+from green_edge.tflite.read import read
 from green_edge_wire.errors import BudgetError, ConfigError, InconclusiveError, ModelError
 from support.junit_rules import breaches
 from support.quantized_pairs import float_file, int8_file, net, samples
@@ -291,3 +295,11 @@ def test_a_model_whose_second_output_is_destroyed_does_not_pass(tmp_path: Path) 
     result = _run(tmp_path, "spoilt.tflite", *gate, baseline=recorded)
     assert isinstance(result.exception, InconclusiveError)
     assert "give the baseline's file" in str(result.exception)
+
+
+def test_a_model_that_the_targets_runtime_does_not_load_is_not_priced() -> None:
+    model = read(int8_file(net()))
+    newer = replace(model, ops=tuple(replace(op, version=99) for op in model.ops))
+    with pytest.raises(ModelError, match=r"pi4 does not run the new model: .*version"):
+        predict_pairs(newer, [find("pi4")], lambda _target, _cost: None)
+    assert predict_pairs(model, [find("pi4")], lambda _target, _cost: None)[0]

@@ -2,18 +2,21 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from green_edge.emulate import board, counter, parts, wheels
-from green_edge.emulate.assembly import require_host
+from green_edge.emulate.assembly import digest, require_host
+from green_edge.emulate.book import Book
 from green_edge.emulate.cache import alone, cache_folder, write_whole, writing
 from green_edge.emulate.parts import Member
-from green_edge.emulate.setting import EmulationError, Setting
+from green_edge.emulate.setting import Count, EmulationError, Setting
 from support.nobody import without_root
 
 _MEMBER = Member("tool", "1.0", "0" * 64)
+_SETTING = Setting("ai-edge-litert", "2.3.0", "cortex-a72", "aarch64")
 _HOLD = """
 import sys
 from pathlib import Path
@@ -42,6 +45,8 @@ def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert cache_folder() == Path("/caches/green-edge")
     monkeypatch.setenv("GREEN_EDGE_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
+    monkeypatch.setenv("GREEN_EDGE_CACHE", "~/elsewhere")
+    assert cache_folder() == Path("/home/me/elsewhere")
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_with_the_remedy(tmp_path: Path) -> None:
@@ -113,6 +118,22 @@ def test_what_an_interrupted_run_left_is_not_mixed_in(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in made.folder.iterdir()) == ["part.json", "tool"]
 
 
+@pytest.mark.parametrize("record", [b"", b'{"memb', b"[]"])
+def test_a_part_with_a_damaged_record_is_made_again(tmp_path: Path, record: bytes) -> None:
+    folder = parts.place(tmp_path, "tool", "recipe")
+    parts.make(folder, _maker)
+    (folder / "part.json").write_bytes(record)
+    assert parts.ready(folder) is None
+    assert parts.make(folder, _maker).members == (_MEMBER,)
+
+
+def test_a_new_part_takes_the_place_of_those_of_older_recipes_alone(tmp_path: Path) -> None:
+    other = parts.make(parts.place(tmp_path, "tool-kit", "recipe"), _maker)
+    parts.make(parts.place(tmp_path, "tool", "old"), _maker)
+    new = parts.make(parts.place(tmp_path, "tool", "new"), _maker)
+    assert sorted(new.folder.parent.iterdir()) == sorted((other.folder, new.folder))
+
+
 def test_a_changed_recipe_is_another_part(tmp_path: Path) -> None:
     assert parts.place(tmp_path, "tool", "one") != parts.place(tmp_path, "tool", "two")
 
@@ -138,9 +159,56 @@ def test_a_compiler_that_refuses_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_
     compiler.write_text("#!/bin/sh\necho 'no such luck' >&2\nexit 1\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EmulationError, match="did not build the counter: no such luck"):
+    with pytest.raises(EmulationError, match=r"did not build the counter: no such luck$"):
         counter.build(tmp_path)
-    assert not counter.place(tmp_path).exists()
+
+
+def test_a_damaged_counter_is_built_again_once_its_part_is_gone(tmp_path: Path) -> None:
+    folder = parts.place(tmp_path, "counter", counter.source().decode())
+    whole = (parts.make(folder, counter.build).folder / counter.LIBRARY).read_bytes()
+    (folder / "part.json").unlink()
+    (folder / counter.LIBRARY).write_bytes(whole[:100])
+    parts.make(folder, counter.build)
+    assert (folder / counter.LIBRARY).read_bytes() == whole
+
+
+def test_a_count_is_remembered_and_a_senseless_one_is_not_believed(tmp_path: Path) -> None:
+    book = Book(tmp_path / "counts" / "digest", _SETTING, _quietly)
+    assert book.look_up("a") is None
+    assert not book.note("a", 1000).cached
+    known = book.look_up("a")
+    assert known == Count("a", _SETTING, 1000, cached=True, userland="digest")
+    for content in (b"", b'{"instr', b'{"instructions":-5}', b'{"instructions":0}', b"[]"):
+        (tmp_path / "counts/digest/a.json").write_bytes(content)
+        assert book.look_up("a") is None
+
+
+def test_where_the_cache_cannot_be_written_counts_are_told_all_the_same(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def progress(doing: str, share: float | None = None) -> None:
+        del share
+        told.append(doing)
+
+    (tmp_path / "counts").write_text("in the way")
+    book = Book(tmp_path / "counts", _SETTING, progress)
+    assert [book.note(name, 7).instructions for name in "ab"] == [7, 7]
+    assert book.look_up("a") is None
+    assert len(told) == 1
+    assert told[0].startswith("counts are not remembered: ")
+
+
+def test_what_a_count_depends_on_is_in_its_digest() -> None:
+    core = board.core_of(_SETTING)
+    same = digest([_MEMBER], core, b"counter", b"guest")
+    assert same == digest([_MEMBER], core, b"counter", b"guest")
+    others = {
+        digest([replace(_MEMBER, sha256="1" * 64)], core, b"counter", b"guest"),
+        digest([_MEMBER], replace(core, features="fp"), b"counter", b"guest"),
+        digest([_MEMBER], core, b"another counter", b"guest"),
+        digest([_MEMBER], core, b"counter", b"another guest"),
+    }
+    assert len(others - {same}) == 4
 
 
 @pytest.mark.parametrize(

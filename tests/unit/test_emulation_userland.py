@@ -9,7 +9,7 @@ import pytest
 
 from green_edge.emulate import debian
 from green_edge.emulate.setting import EmulationError
-from green_edge.emulate.userland import Archive, Userland, unpack
+from green_edge.emulate.userland import Archive, Userland, debian_archive, unpack
 from support.debian_mirror import Content, Mirror, archive, deb, link, serving
 
 # Does not compress: the package is far longer than the list and its signature.
@@ -165,6 +165,34 @@ def test_rubbish_left_in_the_downloads_is_replaced(
     assert (_unpack(mirror, tmp_path) / "usr/bin/tool").exists()
 
 
+@pytest.mark.parametrize("name", ["list", "package"])
+def test_rubbish_under_the_digest_of_a_download_is_not_used(
+    mirror: Mirror, tmp_path: Path, name: str
+) -> None:
+    digests = {
+        "package": debian.pick(_listing(mirror), ["small"])["small"].file.sha256,
+        "list": next(path for path in mirror.files if "by-hash" in path).rpartition("/")[2],
+    }
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / digests[name]).write_bytes(deb({"usr/bin/tool": b"evil"}))
+    assert (_unpack(mirror, tmp_path) / "usr/bin/tool").read_bytes() == b"tool"
+
+
+def test_a_signed_list_that_is_no_list_is_an_error(tmp_path: Path) -> None:
+    with (
+        serving(*archive({}, listing=b"not packed at all")) as mirror,
+        pytest.raises(EmulationError, match="not a list"),
+    ):
+        _unpack(mirror, tmp_path)
+
+
+def test_a_mirror_may_be_named_with_a_slash_at_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GREEN_EDGE_DEBIAN_MIRROR", "http://mirror.example.org/debian/")
+    assert debian_archive(tmp_path).mirror == "http://mirror.example.org/debian"
+
+
 def _listing(mirror: Mirror) -> str:
     (packed,) = (content for path, content in mirror.files.items() if "by-hash" in path)
     return lzma.decompress(packed).decode()
@@ -193,8 +221,10 @@ def test_a_mirror_that_is_not_there_is_an_error_with_the_remedy(tmp_path: Path) 
         {"way": link("../.."), "way/outside": b"evil"},
         {"way": link("../outside", b"1")},
         {"device": link("", b"3")},
+        {"circle": link("other"), "other": link("circle"), "circle/file": b"evil"},
+        {"nothing": link("absent", b"1")},
     ],
-    ids=["parent", "absolute", "hidden parent", "link", "hard link", "device"],
+    ids=["parent", "absolute", "hidden parent", "link", "hard link", "device", "circle", "nothing"],
 )
 def test_a_package_that_reaches_outside_its_folder_is_refused(
     tmp_path: Path, files: dict[str, Content]
@@ -203,6 +233,21 @@ def test_a_package_that_reaches_outside_its_folder_is_refused(
         _serve_evil(files, tmp_path)
     assert not (tmp_path / "outside").exists()
     assert not (tmp_path.parent / "outside").exists()
+
+
+def test_links_that_lead_outside_together_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EmulationError, match="first: a link that leads outside"):
+        _serve_evil({"first": link("second/.."), "second": link(".")}, tmp_path)
+
+
+def test_a_package_whose_files_are_damaged_is_refused(tmp_path: Path) -> None:
+    content = bytearray(deb({"large": _LONG}))
+    content[-4000:-3000] = bytes(1000)
+    with (
+        serving(*archive({"small": bytes(content), "large": deb({})})) as mirror,
+        pytest.raises(EmulationError, match="package small is not unpacked"),
+    ):
+        _unpack(mirror, tmp_path)
 
 
 def test_a_file_that_is_no_package_is_refused(tmp_path: Path) -> None:

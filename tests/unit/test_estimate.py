@@ -18,16 +18,14 @@ from green_edge.targets.registry import find
 from green_edge_wire.errors import ConfigError, ModelError
 from support.bundles import test_signer, tiny_contents
 from support.edgetpu_files import CACHED, Executable, compiled_tflite, package
-from support.estimates import TableCounter, hybrid, network, with_inner_graph
+from support.estimates import Answer, Late, TableCounter, hybrid, network, with_inner_graph
 from support.op_models import Step, T, op_model
 
 COUNTED = 3_000_000
 NO_NETWORK = EmulationError("cannot reach the mirror", hint="use the cost model")
 
 
-def _counter(
-    litert: int | str | EmulationError = COUNTED, tflite: int | str = 4_000_000
-) -> Counter:
+def _counter(litert: Answer = COUNTED, tflite: Answer = 4_000_000) -> Counter:
     return TableCounter({"ai-edge-litert": litert, "tflite-runtime": tflite})
 
 
@@ -119,14 +117,42 @@ def test_what_was_counted_runs_there_whatever_the_rules_say(tmp_path: Path) -> N
 
 
 def test_without_emulation_the_cost_model_answers_and_says_why(file: Path) -> None:
-    counter = TableCounter({"ai-edge-litert": NO_NETWORK})
-    found = _one(file, "pi4", counter)
+    found = _one(file, "pi4", _counter(litert=NO_NETWORK, tflite=NO_NETWORK))
     assert {entry.how for entry in found.runtimes} == {"analytic"}
     assert all(entry.error_ratio > 0.001 for entry in found.runtimes)
     assert found.not_emulated == "cannot reach the mirror; use the cost model"
-    assert any("cannot reach the mirror" in note for note in found.notes)
-    # The next one would wait for the same network.
-    assert len(counter.asked) == 1
+    assert found.notes[0].startswith("instructions are predicted, not counted by emulation: cannot")
+
+
+@pytest.mark.parametrize(
+    "words", ["not done in 600 s", "the process ended: qemu: uncaught target\nsignal 11"]
+)
+def test_a_model_that_was_not_counted_is_predicted_and_not_refused(file: Path, words: str) -> None:
+    found = _one(file, "pi4", _counter(litert=Late(words)))
+    assert [entry.how for entry in found.runtimes] == ["analytic", "emulated"]
+    assert found.not_emulated == " ".join(words.split())
+    assert any("ai-edge-litert 2.3.0 are predicted" in note for note in found.notes)
+
+
+def test_a_setting_that_cannot_be_had_does_not_stop_the_others(file: Path) -> None:
+    counter = TableCounter({"ai-edge-litert": NO_NETWORK, "tflite-runtime": 4_000_000})
+    found = estimate(EstimateOptions(file, ("pi4", "pi5", "pi4:bookworm-armhf")), counter)
+    assert [[entry.how for entry in each.runtimes] for each in found.estimates] == [
+        ["analytic", "emulated"], ["analytic", "emulated"], ["emulated"],
+    ]  # fmt: skip
+    assert [each.not_emulated is None for each in found.estimates] == [False, False, True]
+
+
+def test_a_target_of_which_nothing_can_be_known_is_refused_before_anything_is_counted(
+    file: Path,
+) -> None:
+    counter = TableCounter({"ai-edge-litert": COUNTED, "tflite-runtime": 4_000_000})
+    with pytest.raises(ConfigError, match=r"ai-edge-litert 1\.4\.0.*its runtime is not emulated"):
+        _one(file, "pi4:bullseye-arm64", counter)
+    assert counter.asked == []
+    found = estimate(EstimateOptions(file, ("pi4:bullseye-arm64", "pi4")), counter)
+    assert [each.target for each in found.estimates] == ["pi4"]
+    assert [setting.version for setting in counter.asked] == ["2.3.0", "2.14.0"]
 
 
 def test_a_count_beside_one_that_failed_is_still_a_count(file: Path) -> None:
@@ -162,11 +188,9 @@ def test_a_32_bit_system_has_one_runtime_and_says_so(file: Path) -> None:
     assert "ai-edge-litert has no wheel for bookworm-armhf" in found.notes
 
 
-def test_a_runtime_without_a_cost_model_needs_a_count(file: Path) -> None:
-    found = _one(file, "pi4:bullseye-arm64", _counter())
-    assert found.runtimes[0].version == "1.4.0"
-    assert (found.layers, found.advice) == ((), ())
-    assert any("no cost model is fitted" in note for note in found.notes)
+def test_a_runtime_that_is_not_in_the_cost_model_is_refused_with_a_system_that_is(
+    file: Path,
+) -> None:
     with pytest.raises(ConfigError, match=r"ai-edge-litert 1\.4\.0.*pi4:bookworm-arm64"):
         _one(file, "pi4:bullseye-arm64", None)
 

@@ -44,7 +44,10 @@ def test_a_model_is_no_faster_than_what_comes_from_the_memory_chip() -> None:
 
 def test_an_uncertain_count_widens_the_range_at_both_ends() -> None:
     found = physics.latency_us(1_000_000, 0, dtype="int8", board=BOARD, error_ratio=0.25)
-    assert found == Range(750, 1_250)
+    assert found == Range(800, 1_250)
+    # Half as many or twice as many.
+    double = physics.latency_us(1_000_000, 0, dtype="int8", board=BOARD, error_ratio=1.0)
+    assert double == Range(500, 2_000)
 
 
 def test_gross_energy_is_the_power_of_the_busy_board_for_the_time() -> None:

@@ -97,7 +97,7 @@ def test_the_zipped_size_is_left_out_when_asked() -> None:
 
 def test_inputs_of_a_type_that_no_data_set_holds_are_refused() -> None:
     data = _edited(tiny_float_dense(), dtype=schema.TensorType.COMPLEX64)
-    with pytest.raises(ModelError, match="no data set holds complex64"):
+    with pytest.raises(ModelError, match=r"^tensor 'x': no data set holds complex64"):
         read(data)
 
 

@@ -5,7 +5,26 @@ user's cache, a counter built into qemu-user, a program that runs a model there.
 """
 
 from green_edge.emulate.cache import cache_folder
-from green_edge.emulate.counting import count
-from green_edge.emulate.setting import Count, EmulationError, Progress, Refusal, Setting
+from green_edge.emulate.counting import count, require_known
+from green_edge.emulate.setting import (
+    Count,
+    EmulationError,
+    Progress,
+    Refusal,
+    Result,
+    Setting,
+    Uncounted,
+)
 
-__all__ = ["Count", "EmulationError", "Progress", "Refusal", "Setting", "cache_folder", "count"]
+__all__ = [
+    "Count",
+    "EmulationError",
+    "Progress",
+    "Refusal",
+    "Result",
+    "Setting",
+    "Uncounted",
+    "cache_folder",
+    "count",
+    "require_known",
+]

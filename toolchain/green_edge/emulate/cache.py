@@ -9,18 +9,19 @@ from pathlib import Path
 from green_edge.emulate.setting import EmulationError, Progress
 
 _VARIABLE = "GREEN_EDGE_CACHE"
+_ROOM = f"make room or name another folder by {_VARIABLE}; some 400 MB are needed"
 
 
 def cache_folder() -> Path:
     """`$GREEN_EDGE_CACHE`, else `green-edge` in `$XDG_CACHE_HOME`, else in `~/.cache`."""
     if own := os.environ.get(_VARIABLE):
-        return Path(own)
+        return Path(own).expanduser()
     caches = os.environ.get("XDG_CACHE_HOME")
     return (Path(caches) if caches else Path.home() / ".cache") / "green-edge"
 
 
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, remedy: str = _ROOM) -> Iterator[None]:
     """Turn an error of the disk under a folder into one that tells what to do.
 
     Raises:
@@ -29,9 +30,8 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = f"make room or name another folder by {_VARIABLE}; some 400 MB are needed"
         where, reason = error.filename or folder, error.strerror or error
-        raise EmulationError(f"{where}: not usable: {reason}", hint=hint) from error
+        raise EmulationError(f"{where}: not usable: {reason}", hint=remedy) from error
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """Unpacks a Debian package without dpkg, and without running anything of it."""
 
+import lzma
+import os
 import posixpath
 import tarfile
 from pathlib import Path, PurePosixPath
@@ -10,6 +12,8 @@ from green_edge.emulate.setting import EmulationError
 _MAGIC = b"!<arch>\n"
 _HEADER_BYTES = 60  # ar(5): name 16, time 12, owner 6, group 6, mode 8, size 10, end 2
 _DATA = "data.tar"
+# A link in a circle is a RuntimeError, one to what is not there a KeyError.
+_BROKEN = (tarfile.TarError, lzma.LZMAError, ValueError, RuntimeError, KeyError, EOFError)
 
 
 def unpack(deb: Path, folder: Path, *, name: str) -> None:
@@ -26,8 +30,22 @@ def unpack(deb: Path, folder: Path, *, name: str) -> None:
                 files.extraction_filter = _as_it_is
                 for member in files:
                     files.extract(_within(member, folder), folder)
-        except (tarfile.TarError, ValueError, EOFError) as error:
+        except _BROKEN as error:
             raise EmulationError(f"package {name} is not unpacked: {error}") from None
+
+
+def require_inside(folder: Path) -> None:
+    """Check that no link below a folder leads out of it, by way of others or not.
+
+    Raises:
+        EmulationError: one does.
+    """
+    inside = folder.resolve()
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            link = Path(place) / name
+            if link.is_symlink() and not Path(os.path.realpath(link)).is_relative_to(inside):
+                raise EmulationError(f"{link.relative_to(folder)}: a link that leads outside")
 
 
 def _seek_data(stream: BinaryIO) -> None:

@@ -48,6 +48,8 @@ def fetch(mirror: str, file: File, folder: Path, grown: Grown) -> Path:
         EmulationError: it cannot be had, or is another file than the archive says.
     """
     target = folder / file.sha256
+    if target.exists() and not _is(target, file):
+        target.unlink()
     if not target.exists():
         part = folder / f"{file.sha256}.part"
         url = f"{mirror}/{file.path}"

@@ -1,5 +1,6 @@
 """Runs the guest program on an emulated core and reads what it and the counter say."""
 
+import contextlib
 import subprocess
 import tempfile
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from green_edge.emulate import board
 from green_edge.emulate.board import Core
+from green_edge.emulate.cache import writing
 from green_edge.emulate.setting import EmulationError
 from green_edge_wire import codec
 
@@ -18,6 +20,20 @@ _QEMU = {"aarch64": "usr/bin/qemu-aarch64", "armv7l": "usr/bin/qemu-arm"}
 _PYTHON = "usr/bin/python3.11"
 _DEBIAN_SITE = "usr/lib/python3/dist-packages"
 _MARKS = 3  # of a model, see `guest`
+_ROOT, _EMULATOR, _SITE, _COUNTER = "root", "qemu", "site", "counter.so"
+_MODELS, _MARKS_FILE, _TALK = "models", "marks", "talk"
+# All that the guest sees of variables: none of the user's.
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/",
+    "LC_ALL": "C.UTF-8",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONPATH": f"{_SITE}:{_ROOT}/{_DEBIAN_SITE}",
+}
+TEMPORARY = "make room or name another folder by TMPDIR"
 _WORDS = 300
 
 
@@ -50,8 +66,15 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A model that the runtime does not load, and its words."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
-    """A model that did not, and the runtime's words."""
+    """A model that loads, or may, but was not counted, and why."""
 
     message: str
 
@@ -64,12 +87,13 @@ class _Answer:
     counted: int | None = None
     repeats: int = 0
     refused: int | None = None
+    failed: int | None = None
     message: str = ""
 
 
 def run(
     machine: Machine, runtime: str, models: Sequence[Path], *, timeout_s: float
-) -> Iterator[Ran | Failed]:
+) -> Iterator[Ran | Refused | Failed]:
     """Run models in one process, and in one more after each that ends it.
 
     Args:
@@ -86,34 +110,47 @@ def run(
     """
     done = 0
     while done < len(models):
-        with tempfile.TemporaryDirectory(prefix="green-edge-") as folder:
-            process = _Process(machine, Path(folder), timeout_s)
-            for result in process.results(runtime, models[done:]):
+        with contextlib.ExitStack() as stack:
+            with writing(Path("temporary files"), TEMPORARY):
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="green-edge-"))
+                process = _Process(machine, Path(folder), models[done:], timeout_s)
+            for result in process.results(runtime):
                 done += 1
                 yield result
 
 
 class _Process:
-    """One run of the guest, in a folder of its own."""
+    """One run of the guest, in a folder of its own.
 
-    def __init__(self, machine: Machine, folder: Path, timeout_s: float) -> None:
+    What qemu and Python are given to read stands there by short relative names: they split lists of
+    paths at colons and commas, which a user's folders may have.
+    """
+
+    def __init__(
+        self, machine: Machine, folder: Path, models: Sequence[Path], timeout_s: float
+    ) -> None:
         self._machine = machine
+        self._folder = folder
         self._timeout_s = timeout_s
-        self._root = folder / "root"
-        self._marks = folder / "marks"
-        self._talk = folder / "talk"
-        self._models = folder / "models"
         self._late = False
         self._counts: dict[int, int] = {}
         self._read = 0
-        board.lay_out(self._root, machine.userland, machine.core)
+        board.lay_out(folder / _ROOT, machine.userland, machine.core)
+        for name, target in (
+            (_EMULATOR, machine.qemu),
+            (_SITE, machine.site),
+            (_COUNTER, machine.counter),
+        ):
+            (folder / name).symlink_to(target)
+        (folder / _MODELS).write_text("\n".join(map(str, models)))
 
-    def results(self, runtime: str, models: Sequence[Path]) -> Iterator[Ran | Failed]:
+    def results(self, runtime: str) -> Iterator[Ran | Refused | Failed]:
         """What came of the models that were begun."""
-        self._models.write_text("\n".join(map(str, models)))
         begun = ended = 0
-        for answer in self._answers([runtime, str(self._models)]):
+        for answer in self._answers([runtime, _MODELS]):
             if answer.refused is not None:
+                yield Refused(answer.message)
+            elif answer.failed is not None:
                 yield Failed(answer.message)
             elif answer.counted is not None:
                 yield Ran(self._instructions(answer.counted, answer.repeats))
@@ -122,25 +159,13 @@ class _Process:
                 continue
             ended += 1
         if begun == 0:
-            name, folder = self._machine.core.name, self._machine.qemu.parent
-            hint = f"remove {folder} to have it made anew"
-            raise EmulationError(f"the emulated {name} did not start: {self._end()}", hint=hint)
+            raise self._not_started(self._end())
         if begun > ended:
             yield Failed(self._end())
 
     def _answers(self, arguments: Sequence[str]) -> Iterator[_Answer]:
-        with (
-            self._talk.open("wb") as talk,
-            subprocess.Popen(
-                [*self._command(), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=talk,
-                cwd=self._root.parent,
-                env=self._environment(),
-            ) as process,
-        ):
-            assert process.stdout is not None  # noqa: S101 - asked for above
+        with self._started(arguments) as process:
+            assert process.stdout is not None  # noqa: S101 - asked for there
             watch = self._watch(process)
             try:
                 for line in process.stdout:
@@ -151,29 +176,36 @@ class _Process:
                 watch.cancel()
                 process.kill()
 
+    def _started(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        with (self._folder / _TALK).open("wb") as talk:
+            try:
+                return subprocess.Popen(
+                    [*self._command(), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=talk,
+                    cwd=self._folder,
+                    env=_ENVIRONMENT,
+                )
+            except OSError as error:
+                raise self._not_started(str(error)) from None
+
+    def _not_started(self, why: str) -> EmulationError:
+        name, cache = self._machine.core.name, self._machine.qemu.parent.parent
+        hint = f"remove {cache} to have it made anew"
+        return EmulationError(f"the emulated {name} did not start: {why}", hint=hint)
+
     def _command(self) -> list[str]:
         """The guest's command line, in Debian's own loader: the host's libraries play no part."""
         machine = self._machine
-        libraries = ":".join(str(machine.qemu / folder) for folder in _LIBRARIES)
+        libraries = ":".join(f"{_EMULATOR}/{folder}" for folder in _LIBRARIES)
         return [
-            *(str(machine.qemu / _LOADER), "--inhibit-cache", "--library-path", libraries),
-            str(machine.qemu / _QEMU[machine.core.arch]),
-            *("-cpu", machine.core.qemu, "-L", str(self._root)),
-            *("-plugin", str(machine.counter), "-d", "plugin", "-D", str(self._marks)),
-            *(str(self._root / _PYTHON), "-S", "-s", str(machine.guest)),
+            *(f"{_EMULATOR}/{_LOADER}", "--inhibit-cache", "--library-path", libraries),
+            f"{_EMULATOR}/{_QEMU[machine.core.arch]}",
+            *("-cpu", machine.core.qemu, "-L", _ROOT),
+            *("-plugin", f"./{_COUNTER}", "-d", "plugin", "-D", _MARKS_FILE),
+            *(f"{_ROOT}/{_PYTHON}", "-S", "-s", "-P", str(machine.guest)),
         ]
-
-    def _environment(self) -> dict[str, str]:
-        """All that the guest sees of variables: none of the user's."""
-        return {
-            "PATH": "/usr/bin:/bin",
-            "HOME": "/",
-            "LC_ALL": "C.UTF-8",
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-            "PYTHONHASHSEED": "0",
-            "PYTHONPATH": f"{self._machine.site}:{self._root / _DEBIAN_SITE}",
-        }
 
     def _watch(self, process: subprocess.Popen[bytes]) -> threading.Timer:
         def end() -> None:
@@ -191,7 +223,7 @@ class _Process:
         Both hold what the marks themselves take, and one region as many inferences more as the
         other one has.
         """
-        with self._marks.open() as marks:
+        with (self._folder / _MARKS_FILE).open() as marks:
             marks.seek(self._read)
             while line := marks.readline():
                 _, mark, count = line.split()
@@ -211,5 +243,5 @@ class _Process:
 
     def _said(self) -> str:
         """The last line that the guest or the emulator wrote."""
-        lines = self._talk.read_text(errors="replace").strip().splitlines()
+        lines = (self._folder / _TALK).read_text(errors="replace").strip().splitlines()
         return lines[-1][-_WORDS:] if lines else "without a word"

@@ -15,6 +15,7 @@ from pathlib import Path
 from green_edge.emulate.cache import write_whole
 from green_edge.emulate.setting import EmulationError
 from green_edge_wire import codec
+from green_edge_wire.errors import DecodeError
 
 _RECORD = "part.json"
 _DIGEST_CHARACTERS = 12
@@ -57,16 +58,16 @@ def place(cache: Path, name: str, recipe: str) -> Path:
 
 
 def ready(folder: Path) -> Part | None:
-    """The part in a folder; None where it is yet to be made."""
+    """The part in a folder; None where it is yet to be made, or its record is damaged."""
     try:
         record = codec.loads(_Record, (folder / _RECORD).read_bytes(), strict=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, DecodeError):
         return None
     return Part(folder, record.members)
 
 
 def make(folder: Path, maker: Maker) -> Part:
-    """Make a part; only one process may do so at a time.
+    """Make a part in the place of those of older recipes; only one process may do so at a time.
 
     Args:
         folder: where it will be.
@@ -81,6 +82,10 @@ def make(folder: Path, maker: Maker) -> Part:
     os.sync()  # the record below says that the files are there, after a loss of power too
     write_whole(part / _RECORD, codec.dumps(_Record(members)).encode())
     part.rename(folder)
+    name = folder.name.rpartition("-")[0]
+    for other in folder.parent.iterdir():
+        if other != folder and other.name.rpartition("-")[0] == name:
+            shutil.rmtree(other, ignore_errors=True)
     made = ready(folder)
     if made is None:
         raise EmulationError(f"{folder}: taken away while it was made", hint="try again")

@@ -59,7 +59,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A model that the runtime did not run.
+    """A model that the runtime does not load, on the board as here.
 
     Attributes:
         model_sha256: of the model's bytes.
@@ -70,3 +70,21 @@ class Refusal:
     model_sha256: str
     setting: Setting
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """A model that was not counted, which says nothing of whether the runtime runs it on a board.
+
+    Attributes:
+        model_sha256: of the model's bytes.
+        setting: where it was tried.
+        message: what went wrong.
+    """
+
+    model_sha256: str
+    setting: Setting
+    message: str
+
+
+Result = Count | Refusal | Uncounted

@@ -89,6 +89,7 @@ def unpack(
         deb.unpack(file, folder, name=package.name)
     for link, target in wanted.links.items():
         (folder / link).symlink_to(target)
+    deb.require_inside(folder)
     for file in files:
         file.unlink()
     return tuple(Member(each.name, each.version, each.file.sha256) for each in packages)
@@ -116,9 +117,12 @@ def _packages(wanted: Userland, archive: Archive, progress: Progress) -> tuple[P
 def _list(entry: File, archive: Archive, doing: str, progress: Progress) -> str:
     tell = _teller(progress, doing, 0, entry.size_bytes)
     packed = fetch(archive.mirror, entry, archive.downloads, tell)
-    content = lzma.decompress(packed.read_bytes()).decode()
-    packed.unlink()
-    return content
+    try:
+        return lzma.decompress(packed.read_bytes()).decode()
+    except (lzma.LZMAError, UnicodeDecodeError) as error:
+        raise EmulationError(f"{archive.mirror}/{entry.path}: not a list: {error}") from None
+    finally:
+        packed.unlink()
 
 
 def _teller(progress: Progress, doing: str, before: int, whole: int) -> Callable[[int], None]:

@@ -191,7 +191,8 @@ def _reason(cpu: Way, tpu: Way, crossover: Crossover | None, asked: Row | None) 
         sure = (
             "at no rate surely" if crossover.high is None else f"surely above {crossover.high:.3g}"
         )
-        return f"the Edge TPU may spend less above {crossover.low:.3g} requests/s, {sure}"
+        may = f"above {crossover.low:.3g} requests/s" if crossover.low else "at any rate"
+        return f"the Edge TPU may spend less {may}, {sure}"
     never = "at no rate does the Edge TPU save what it draws when idle"
     if cpu.capacity_rps.high < tpu.capacity_rps.high:
         return f"{never}; above {cpu.capacity_rps.high:.3g} requests/s it alone may keep up"

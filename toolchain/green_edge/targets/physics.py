@@ -136,13 +136,14 @@ def latency_us(
         bytes_moved: weights and activations that it reads and writes.
         dtype: of the activations.
         board: where it runs.
-        error_ratio: by how much the instructions may be off; 0 for a count.
+        error_ratio: by how much the instructions may be off, as the larger over the smaller less
+            one; 0 for a count.
         bytes_missed: the least of `bytes_moved` that comes from the memory chip, whatever the
             cache holds.
     """
     ipc: Bounds = getattr(board.ipc, dtype)
     # MHz are cycles a microsecond, and 10^6 bytes a second are bytes a microsecond.
-    shortest = instructions * (1 - min(error_ratio, 1)) / (ipc.high * board.clock_mhz.high)
+    shortest = instructions / (1 + error_ratio) / (ipc.high * board.clock_mhz.high)
     longest = instructions * (1 + error_ratio) / (ipc.low * board.clock_mhz.low)
     low = max(shortest, bytes_missed / board.memory_mb_s.high)
     high = longest + bytes_moved / board.memory_mb_s.low

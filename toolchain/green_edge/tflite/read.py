@@ -221,7 +221,8 @@ def _inner_params(root: Any, graph: Any, sizes: Sequence[int], counted: set[int]
 
 def _spec(tensor: Tensor) -> TensorSpec:
     if tensor.dtype not in _IO_DTYPES:
-        raise DecodeError(f"tensor {tensor.name!r}: no data set holds {tensor.dtype}")
+        hint = f"what is fed to a model here is one of {', '.join(_IO_DTYPES)}"
+        raise ModelError(f"tensor {tensor.name!r}: no data set holds {tensor.dtype}", hint=hint)
     dtype: Any = tensor.dtype
     quantized = tensor.scale is not None and tensor.scale > 0
     return TensorSpec(

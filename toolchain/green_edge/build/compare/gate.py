@@ -232,9 +232,9 @@ def _instructions(limits: InstructionLimits, found: Comparison) -> Iterator[Chec
     pair, what = _pair(found, limits.target), "estimated instructions"
     count = pair.b.instructions
     if limits.max is not None:
-        error = min(pair.b.error_ratio, 1.0)
+        off = 1 + pair.b.error_ratio
         limit = _Limit("instructions.max", what, "instructions", limits.max, limits.target)
-        low, high = round(count * (1 - error)), round(count * (1 + error))
+        low, high = round(count / off), round(count * off)
         yield replace(_predicted(limit, low, high, _COUNT_IT), value=count)
     if limits.max_ratio is not None:
         name = "instructions.max_ratio"
@@ -243,8 +243,8 @@ def _instructions(limits: InstructionLimits, found: Comparison) -> Iterator[Chec
         if isinstance(known, str):
             yield limit.check("inconclusive", known)
             return
-        ratio, error = count / max(known.instructions, 1), _error_of_ratio(known, pair.b)
-        check = _predicted(limit, ratio * (1 - error), ratio * (1 + error), _COUNT_IT)
+        ratio, off = count / max(known.instructions, 1), _ratio_is_off_by(known, pair.b)
+        check = _predicted(limit, ratio / off, ratio * off, _COUNT_IT)
         yield replace(check, value=ratio)
 
 
@@ -279,13 +279,13 @@ def _energy_ratios(a: PredictedCost, b: PredictedCost) -> tuple[float, float]:
     """
     high = b.energy_uj.high / max(a.energy_uj.high, 1)
     low = b.energy_uj.low / a.energy_uj.low if a.energy_uj.low else high
-    error = _error_of_ratio(a, b)
-    return min(low, high) * (1 - error), max(low, high) * (1 + error)
+    off = _ratio_is_off_by(a, b)
+    return min(low, high) / off, max(low, high) * off
 
 
-def _error_of_ratio(a: PredictedCost, b: PredictedCost) -> float:
-    """By how much the ratio of two instruction counts may be off, their errors independent."""
-    return 0.0 if a == b else min(math.hypot(a.error_ratio, b.error_ratio), 1.0)
+def _ratio_is_off_by(a: PredictedCost, b: PredictedCost) -> float:
+    """Factor by which the ratio of two instruction counts may be off, their errors independent."""
+    return 1.0 if a == b else math.exp(math.hypot(*map(math.log1p, (a.error_ratio, b.error_ratio))))
 
 
 def _pair(found: Comparison, target: str) -> PredictedPair:

@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from green_edge.build.compare.values import PredictedCost, PredictedPair
+from green_edge.targets.check import refused_by_runtime
 from green_edge.targets.physics import board_of
 from green_edge.targets.prediction import model_of, predict
 from green_edge.targets.registry import Target
 from green_edge.tflite.model import TfliteModel
 from green_edge_wire import codec
+from green_edge_wire.errors import ModelError
 
 _NOTE = "what is said of a target is an estimate: nothing was run there"
 
@@ -30,10 +32,16 @@ def predict_pairs(
 
     Raises:
         ConfigError: nothing is known of a target's board or kernels.
+        ModelError: the runtime of a target does not load the new model.
     """
     pairs = []
     notes = [_NOTE] if targets else []
     for target in targets:
+        for problem in refused_by_runtime(new, target):
+            raise ModelError(
+                f"{target.ref.text} does not run the new model: {problem.what} ({problem.where})",
+                hint=problem.remedy,
+            )
         cost, unknown = _cost(new, target)
         pairs.append(PredictedPair(target.ref.text, cost, baseline(target, cost)))
         if unknown:

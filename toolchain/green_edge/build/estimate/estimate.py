@@ -18,6 +18,7 @@ from green_edge.build.estimate.processor import (
     at_rate,
     layers,
     on_processor,
+    require_known,
     with_runtimes,
 )
 from green_edge.build.estimate.report import (
@@ -103,7 +104,10 @@ def estimate(
         refused: list[Refused] | None = [] if len(targets) > 1 else None
         for target in targets:
             with _apart(target, refused):
-                taken.append((target, _accepted(subject, target)))
+                report = _accepted(subject, target)
+                if subject.uncompiled:
+                    require_known(subject.model, target, counted=counter is not None)
+                taken.append((target, report))
         counts = _counted(subject, [target for target, _ in taken], counter)
         for target, report in taken:
             with _apart(target, refused):
@@ -128,7 +132,7 @@ def _apart(target: Target, refused: list[Refused] | None) -> Iterator[None]:
 
 def _counted(subject: _Subject, targets: Sequence[Target], counter: Counter | None) -> Counts:
     if not subject.uncompiled:
-        return Counts({}, "a compiled file runs on the Edge TPU alone")
+        return Counts(reason="a compiled file runs on the Edge TPU alone")
     settings = [setting_of(each) for target in targets for each in with_runtimes(target)]
     return count_all(subject.data, settings, counter)
 
@@ -271,8 +275,7 @@ def _alone(
 
 def _reason(counts: Counts, entry: RuntimeEstimate) -> str | None:
     """Why the instructions of an entry were not counted; None where they were."""
-    setting = Setting(entry.runtime, entry.version, entry.core, entry.arch)
-    return None if setting in counts.found else counts.reason
+    return counts.why_not(Setting(entry.runtime, entry.version, entry.core, entry.arch))
 
 
 def _not_counted(counts: Counts, entries: Sequence[RuntimeEstimate]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from green_edge.build.estimate.counting import Counts, setting_of
+from green_edge.build.estimate.counting import Counts, is_emulated, setting_of
 from green_edge.build.estimate.report import AtRate, How, Layer, RuntimeEstimate
 from green_edge.emulate import Refusal
 from green_edge.targets import physics, runtimes
@@ -14,6 +14,7 @@ from green_edge.targets.prediction import (
     Prediction,
     dtype_of,
     known_system,
+    model_of,
     notes_of,
     predict,
     ranges_of,
@@ -50,6 +51,27 @@ def with_runtimes(target: Target) -> tuple[Target, ...]:
         return ()
     processor = replace(target, accelerator=None)
     return tuple(replace(processor, plan=plan) for plan in runtimes.plans(target.place))
+
+
+def require_known(model: TfliteModel, target: Target, *, counted: bool) -> None:
+    """Check that the cost on a target's processor can be told, before anything is counted.
+
+    Args:
+        model: to estimate.
+        target: board and system.
+        counted: whether instructions are to be counted.
+
+    Raises:
+        ConfigError: its own runtime is neither emulated nor in the cost model.
+    """
+    own = with_runtimes(target)[0]
+    if counted and is_emulated(setting_of(own)):
+        return
+    try:
+        model_of(own)
+    except ConfigError:
+        reason = "its runtime is not emulated" if counted else "as asked"
+        raise _nothing_known(model, own, reason) from None
 
 
 def on_processor(model: TfliteModel, target: Target, counts: Counts) -> OnProcessor:
@@ -115,7 +137,7 @@ def _entry(
             what = f"{setting} refuses the model: {problem.what} ({problem.where})"
             raise ModelError(what, hint=problem.remedy)
         if prediction is None:
-            raise _nothing_known(model, target, counts)
+            raise _nothing_known(model, target, counts.why_not(setting))
         instructions, error_ratio = prediction.instructions, prediction.error_ratio
     dtype = (
         dtype_of(shapes, [op.macs for op in model.ops]) if prediction is None else prediction.dtype
@@ -171,8 +193,10 @@ def _of_model(model: TfliteModel) -> Iterator[str]:
         yield f"axes without a fixed size are taken as 1 long: inputs {names}"
 
 
-def _nothing_known(model: TfliteModel, target: Target, counts: Counts) -> ConfigError | ModelError:
-    why = f", and nothing was counted: {counts.reason}" if counts.reason else ""
+def _nothing_known(
+    model: TfliteModel, target: Target, reason: str | None
+) -> ConfigError | ModelError:
+    why = f", and nothing was counted: {reason}" if reason else ""
     measure = "measure it there: green-edge bench --device"
     if model.subgraphs > 1:
         what = f"no cost model knows what loops or branches run inside{why}"
