@@ -1,18 +1,15 @@
 """`green-edge bench --device`: through a real broker, artefact server and agent."""
 
 import json
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from green_edge_agent.runtime import interpreter, litert_profiler
-from support.agents import AgentProcess, cleaned_up
-from support.brokers import wait_until
 from support.bundles import test_signer, tiny_bundle
-from support.commands import Up, running_up
+from support.commands import Up
+from support.one_device import device, up_with_device
 from support.tiny_models import tiny_int8_dense
 
 pytestmark = pytest.mark.broker
@@ -20,21 +17,8 @@ pytestmark = pytest.mark.broker
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    with running_up(tmp_path / "host", "--device", "pi") as up:
-        settings = tomllib.loads(up.agent_toml("pi"))
-        broker = settings["broker"]
-        host = broker["url"].removeprefix("mqtt://")
-        url = f"mqtt://{broker['username']}:{broker['password']}@{host}"
-        keys = tuple(settings["trust"]["keys"])
-        with cleaned_up(AgentProcess(tmp_path / "pi", url, device_id="pi", keys=keys)) as agent:
-            agent.start()
-            wait_until(lambda: device(up)["online"], within_s=30)
-            yield up
-
-
-def device(up: Up) -> dict[str, Any]:
-    listed = json.loads(up.home.run("devices", "--json").stdout)["devices"]
-    return next((row for row in listed if row["device_id"] == "pi"), {"online": False})
+    with up_with_device(tmp_path) as up:
+        yield up
 
 
 def test_a_model_is_measured_where_it_would_run(up: Up) -> None:

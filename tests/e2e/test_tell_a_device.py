@@ -1,39 +1,24 @@
 """`green-edge tell`: signed commands through a real broker to a real agent."""
 
 import json
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from green_edge.bundle.keys import load_signer
-from support.agents import AgentProcess, cleaned_up
 from support.brokers import wait_until
 from support.bundles import tiny_bundle, wrong_golden
 from support.commands import Up, running_up
+from support.one_device import device, up_with_device
 
 pytestmark = pytest.mark.broker
 
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    with running_up(tmp_path / "host", "--device", "pi") as up:
-        settings = tomllib.loads(up.agent_toml("pi"))
-        broker = settings["broker"]
-        host = broker["url"].removeprefix("mqtt://")
-        url = f"mqtt://{broker['username']}:{broker['password']}@{host}"
-        keys = tuple(settings["trust"]["keys"])
-        with cleaned_up(AgentProcess(tmp_path / "pi", url, device_id="pi", keys=keys)) as agent:
-            agent.start()
-            wait_until(lambda: device(up)["online"], within_s=30)
-            yield up
-
-
-def device(up: Up) -> dict[str, Any]:
-    listed = json.loads(up.home.run("devices", "--json").stdout)["devices"]
-    return next((row for row in listed if row["device_id"] == "pi"), {"online": False})
+    with up_with_device(tmp_path) as up:
+        yield up
 
 
 def push(up: Up, bundle: bytes, name: str) -> tuple[int, str]:
