@@ -29,7 +29,8 @@ def measure() -> dict[str, Any]:
     for path in sorted((Path(os.environ[NEEDS[0]]) / "mlperf_tiny").glob("*_int8.tflite")):
         shapes = shapes_of(read(path.read_bytes(), static=False, zipped=False))
         predict_shapes(shapes, target)
-        new, known = [], []
+        new: list[float] = []
+        known: list[float] = []
         for number in range(1, _ROUNDS + 1):
             asked = _other(shapes, number)
             for times in (new, known):
