@@ -6,14 +6,16 @@ Needs Debian's dataset-fashion-mnist, or its files in the folder GREEN_EDGE_FASH
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.peers import comparison, methods, subjects
+from benchmarks.peers import comparison, green_edge, methods, subjects
 
 NEEDS: tuple[str, ...] = ()
 
 
 def measure() -> dict[str, Any]:
     """Train what the cache does not hold, build, judge and count."""
-    return comparison.compare(subjects.fashion("fashion_cnn"), methods.peers())
+    name = "fashion_cnn"
+    peers = (*methods.peers(), *green_edge.peers(name))
+    return comparison.compare(subjects.fashion(name), peers)
 
 
 def markdown(figures: Mapping[str, Any]) -> str:

@@ -1,51 +1,65 @@
 """The table of peers on one subject: quality, size, work, instructions, time to build."""
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.fashion.data import Labelled
+from benchmarks.peers import beside, judging
+from benchmarks.peers.beside import OURS, short
 from benchmarks.peers.environment import PACKAGES
+from benchmarks.peers.judging import SETTINGS, Counter, Right, say
 from benchmarks.peers.methods import Peer
 from benchmarks.peers.subjects import CALIBRATION, Subject
 from benchmarks.tables import table
-from green_edge.data.dataset import Dataset
-from green_edge.emulate import Count, Refusal, Result, Setting, Uncounted, cache_folder, count
-from green_edge.evaluate.intervals import wilson
-from green_edge.evaluate.predict import predict
-from green_edge.tflite.read import read
-
-Counter = Callable[[Sequence[bytes], Setting], tuple[Result, ...]]
-
-SETTINGS = tuple(
-    Setting(runtime, version, core, "aarch64")
-    for core in ("cortex-a72", "cortex-a76")
-    for runtime, version in (("ai-edge-litert", "2.3.0"), ("tflite-runtime", "2.14.0"))
-)
+from green_edge.emulate import Count, Refusal, Uncounted
 
 
 def compare(
-    subject: Subject, peers: Sequence[Peer], counter: Counter | None = None
+    subject: Subject, peers: Sequence[Peer], counter: Counter = judging.counted
 ) -> dict[str, Any]:
-    """Build and judge every peer's model; emulation counts its instructions if nobody else does."""
+    """Build and judge every peer's model, and count its instructions.
+
+    The drop of accuracy is that to the first peer, image by image.
+    """
     rows: list[dict[str, Any]] = []
     models = []
+    first: Right | None = None
     for peer in peers:
-        _say(f"{subject.network}: {peer.tool}, {peer.how}")
+        say(f"{subject.network}: {peer.tool}, {peer.how}")
         built = peer.build(subject)
         models.append(built[0].model)
         right = np.concatenate(
-            [_right(each.model, fold.test) for each, fold in zip(built, subject.folds, strict=True)]
+            [
+                judging.right(each.model, fold.test)
+                for each, fold in zip(built, subject.folds, strict=True)
+            ]
         )
-        rows.append({"tool": peer.tool, "how": peer.how} | _judged(right) | _facts(models[-1]))
+        first = right if first is None else first
+        rows.append({"tool": peer.tool, "how": peer.how} | judging.accuracy(right))
+        rows[-1] |= {"drop": judging.drop(first, right)} | judging.facts(models[-1])
         rows[-1]["build_s"] = round(sum(each.wall_s for each in built) / len(built), 1)
-        _say(f"  accuracy {rows[-1]['accuracy']:.4f}, {rows[-1]['build_s']} s")
+        say(f"  accuracy {rows[-1]['accuracy']:.4f}, {rows[-1]['build_s']} s")
+    return {
+        "network": subject.network,
+        "judged_samples": int(sum(len(fold.test.y) for fold in subject.folds)),
+        "folds": len(subject.folds),
+        "calibration_samples": CALIBRATION,
+        "fine_tuning_epochs": subject.fine_tuning_epochs,
+        "peers_environment": list(PACKAGES),
+        "userlands": _count(rows, models, counter),
+        "training": dict(subject.training),
+        "rows": rows,
+    }
+
+
+def _count(
+    rows: Sequence[dict[str, Any]], models: Sequence[bytes], counter: Counter
+) -> dict[str, str]:
+    """Write each model's instructions into its row; returns the userland of each setting."""
     userlands: dict[str, str] = {}
     for setting in SETTINGS:
-        for row, told in zip(rows, (counter or _counted)(models, setting), strict=True):
+        for row, told in zip(rows, counter(models, setting), strict=True):
             instructions = row.setdefault("instructions", {})
             match told:
                 case Count():
@@ -56,48 +70,14 @@ def compare(
                 case Uncounted(message=why):
                     # It says nothing of the model, so it is no figure for a table.
                     raise RuntimeError(f"{row['tool']} {row['how']}, {setting}: {why}")
-    return {
-        "network": subject.network,
-        "judged_samples": int(sum(len(fold.test.y) for fold in subject.folds)),
-        "folds": len(subject.folds),
-        "calibration_samples": CALIBRATION,
-        "fine_tuning_epochs": subject.fine_tuning_epochs,
-        "peers_environment": list(PACKAGES),
-        "userlands": userlands,
-        "training": dict(subject.training),
-        "rows": rows,
-    }
-
-
-def _counted(models: Sequence[bytes], setting: Setting) -> tuple[Result, ...]:
-    return count(models, setting, cache=cache_folder(), progress=_progress)
-
-
-def _right(model: bytes, judges: Labelled) -> NDArray[np.bool_]:
-    (outputs,) = predict(model, Dataset({"image": judges.x}))
-    return np.asarray(np.argmax(outputs, axis=1) == judges.y)
-
-
-def _judged(right: NDArray[np.bool_]) -> dict[str, float]:
-    found = wilson(int(right.sum()), len(right))
-    return {"accuracy": found.value, "low": round(found.low, 5), "high": round(found.high, 5)}
-
-
-def _facts(model: bytes) -> dict[str, int]:
-    facts = read(model)
-    return {
-        "size_bytes": facts.size_bytes,
-        "zip_bytes": facts.zip_bytes,
-        "params": facts.params,
-        "macs": facts.macs,
-    }
+    return userlands
 
 
 def markdown(figures: Mapping[str, Any]) -> str:
     """How it was made, one row a peer, and what a runtime says of a model that it refuses."""
     head = (
         "tool", "", "accuracy, %", "95 % interval", ".tflite", "zipped", "params", "MMAC",
-        *(_short(str(setting)) for setting in SETTINGS), "build, s",
+        *(short(str(setting)) for setting in SETTINGS), "build, s",
     )  # fmt: skip
     rows = [
         (
@@ -114,7 +94,8 @@ def markdown(figures: Mapping[str, Any]) -> str:
         )
         for row in figures["rows"]
     ]
-    return "\n\n".join([_told(figures), table(head, rows), *_refusals(figures)])
+    parts = [_told(figures), table(head, rows), *_refusals(figures)]
+    return "\n\n".join([*parts, *beside.markdown(figures["rows"])])
 
 
 def _refusals(figures: Mapping[str, Any]) -> list[str]:
@@ -141,11 +122,17 @@ def _told(figures: Mapping[str, Any]) -> str:
             " instructions of the first of them, build time their mean"
         )
     environment = ", ".join(figures["peers_environment"])
+    ours = (
+        " green-edge takes as many epochs in all, by `benchmarks/compression/recipes`."
+        if any(row["tool"] == OURS for row in figures["rows"])
+        else ""
+    )
     return (
         f"{judged}. Calibration with {figures['calibration_samples']} training images. TF-MOT"
         f" ({environment}) fine-tunes for {figures['fine_tuning_epochs']} epochs, its learning rate"
-        " falling from 5e-4 to nothing. Instructions of one inference in thousands, counted on the"
-        f" emulated core. Sizes in bytes; zipped: zlib level 9. {_trained(figures['training'])}"
+        f" falling from 5e-4 to nothing.{ours} Instructions of one inference in thousands,"
+        " counted on the emulated core. Sizes in bytes; zipped: zlib level 9."
+        f" {_trained(figures['training'])}"
     )
 
 
@@ -160,19 +147,5 @@ def _trained(training: Mapping[str, Any]) -> str:
     )
 
 
-def _short(setting: str) -> str:
-    runtime, _, _, core, *_ = setting.split()
-    return f"{core.removeprefix('cortex-').upper()} {runtime}"
-
-
 def _thousands(value: int | str) -> str:
     return f"{value / 1e3:,.0f}" if isinstance(value, int) else "-"
-
-
-def _progress(doing: str, share: float | None = None) -> None:
-    del share
-    _say(doing)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

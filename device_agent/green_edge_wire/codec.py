@@ -102,6 +102,8 @@ def _decode(kind: Any, value: object, strict: bool, place: str) -> Any:  # noqa:
         return kind(_decode_choice(tuple(member.value for member in kind), value, place))
     if kind is Path:
         return Path(_decode_scalar(str, value, place))
+    if kind is Any:
+        return value
     return _decode_scalar(kind, value, place)
 
 

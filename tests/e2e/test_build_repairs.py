@@ -21,30 +21,15 @@ from green_edge.core.report import BuildReport, StepReport
 from green_edge.data.dataset import Dataset, FineTuneSets
 from support.bundles import test_signer
 from support.scripted_tools import ScriptedTools, rank_layers
-from support.small_builds import Workshop, workshop
-from support.tiny_models import dense_weights
+from support.small_builds import Workshop, clear_workshop
 
 # Noise of the scripted models: GOOD loses nothing, FAIR passes, BAD and WORSE lose several points.
 GOOD, FAIR, BAD, WORSE = 0.0, 0.07, 0.5, 1.0
-# Samples whose best class is better than the next by so much survive the rounding to int8.
-CLEAR = 0.12
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workshop:
     return clear_workshop(tmp_path)
-
-
-def clear_workshop(folder: Path, *, seed: int = 0, samples: int = 1500) -> Workshop:
-    """A workshop whose labelled samples are clear cases."""
-    made = workshop(folder, seed=seed, samples=3 * samples)
-    with np.load(made.labelled) as drawn:
-        x, y = drawn["x"], drawn["y"]
-    ranked = np.sort(x @ dense_weights(seed=seed).T, axis=1)
-    clear = np.flatnonzero(ranked[:, -1] - ranked[:, -2] > CLEAR)[:samples]
-    assert len(clear) == samples
-    np.savez(made.labelled, x=x[clear], y=y[clear])
-    return made
 
 
 def made(tools: ScriptedTools, options: BuildOptions) -> BuildReport:

@@ -16,6 +16,7 @@ from green_edge.core.recipe import Calibration
 from green_edge.core.report import Skip
 from green_edge.data.dataset import Dataset, FineTuneSets
 from green_edge_wire.errors import ModelError
+from support.scripted_passes import script_of
 from support.tiny_models import dense_weights, tiny_float_dense, tiny_int8_dense
 
 Samples = Sequence[NDArray[Any]]
@@ -47,7 +48,8 @@ class ScriptedTools:
     """Gives int8 models by a script, and notes what it was asked for.
 
     Attributes:
-        noise: of the models by quantizer and calibration: `tf`, `minmax`, `percentile` ...
+        noise: of the models by quantizer and calibration: `tf`, `minmax`, `percentile` ...; of
+            shrunk ones by the TF converter: `shrunk`.
         factors: what each repair makes of the noise; one that is missing is refused.
         wide: noise by the number of wide layers.
         skipped: number of layers that each repair leaves alone.
@@ -63,8 +65,9 @@ class ScriptedTools:
     sets: list[FineTuneSets] = field(default_factory=list)
     _level: dict[str, tuple[float, int]] = field(default_factory=dict)
 
-    def __call__(self, folder: Path, *, timeout_s: float) -> Self:
+    def __call__(self, folder: Path, *, timeout_s: float, custom: Sequence[str] = ()) -> Self:
         """Open."""
+        del custom
         assert folder.is_dir()
         assert timeout_s > 0
         return self
@@ -81,15 +84,27 @@ class ScriptedTools:
     ) -> None:
         """Let nothing go."""
 
+    def renew(self) -> None:
+        """Note it."""
+        self.asked.append("renew")
+
     def to_float(self, source: Source) -> bytes:
-        """A .tflite as it is; of anything else `tiny_float_dense` of seed 0."""
+        """A .tflite as it is; of anything else `tiny_float_dense` of seed 0.
+
+        After so many steps that shrink it a byte a step follows, which belongs to nobody.
+        """
         self.asked.append("float")
-        return source.path.read_bytes() if source.format == "tflite" else tiny_float_dense()
+        if source.format == "tflite":
+            return source.path.read_bytes()
+        script = script_of(source.path)
+        return tiny_float_dense(seed=script.seed) + b"\0" * script.steps
 
     def to_int8(self, source: Source, inputs: Sequence[str], calibration: Samples) -> bytes:
-        """By the noise of `tf`."""
+        """By the noise of `tf`, after steps that shrink by that of `shrunk`."""
         assert source.format != "tflite"
-        return self._first("tf", 0, inputs, calibration)
+        script = script_of(source.path)
+        name = "shrunk" if script.steps else "tf"
+        return self._first(name, script.seed, inputs, calibration)
 
     def quantize(
         self,

@@ -9,6 +9,8 @@ from green_edge.build.options import BuildOptions
 from support.tiny_models import dense_weights, tiny_float_dense
 
 LABELS = ("ant", "bee", "cat")
+# Samples whose best class is better than the next by so much survive the rounding to int8.
+_CLEAR = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +48,15 @@ def workshop(folder: Path, *, seed: int = 0, samples: int = 1500) -> Workshop:
     return Workshop(
         folder, folder / "dense.tflite", folder / "calibration.npz", folder / "labelled.npz"
     )
+
+
+def clear_workshop(folder: Path, *, seed: int = 0, samples: int = 1500) -> Workshop:
+    """A workshop whose labelled samples are clear cases."""
+    made = workshop(folder, seed=seed, samples=3 * samples)
+    with np.load(made.labelled) as drawn:
+        x, y = drawn["x"], drawn["y"]
+    ranked = np.sort(x @ dense_weights(seed=seed).T, axis=1)
+    clear = np.flatnonzero(ranked[:, -1] - ranked[:, -2] > _CLEAR)[:samples]
+    assert len(clear) == samples
+    np.savez(made.labelled, x=x[clear], y=y[clear])
+    return made

@@ -212,7 +212,7 @@ def test_the_command_line_wins_over_the_project_file(tmp_path: Path) -> None:
     )
     assert found.recipe.calibration_samples == 200
     few = options_of(Request(config=project, calibration_samples=20), tmp_path)
-    assert (few.recipe.name, few.recipe.calibration_samples) == ("auto", 20)
+    assert (few.recipe.name, few.recipe.calibration_samples) == ("quantize", 20)
     project.write_text('[model]\npath = "m.keras"\n[build]\ncalibration_samples = 30\n')
     assert options_of(Request(), tmp_path).recipe.calibration_samples == 30
     with pytest.raises(ConfigError, match="--calibration-samples: needs one sample"):
@@ -289,7 +289,7 @@ def test_to_accept_the_loss_is_no_advice_while_repairs_are_left() -> None:
     plain = report(guard=guard("inconclusive", 2.5, 3.1), recipe_used=load_recipe("int8"))
     with pytest.raises(InconclusiveError) as caught:
         check_guard(plain)
-    assert str(caught.value.hint).endswith("the recipe int8 has no repairs: try --recipe auto")
+    assert str(caught.value.hint).endswith("the recipe int8 has no repairs: try --recipe quantize")
     skip = (Skip("fine-tune", "no --train is given"),)
     climbed = (*report().steps, StepReport("fine-tune", 1, 1, 1, 1, 1, 1, skipped=skip))
     for verdict, error in (("inconclusive", InconclusiveError), ("fail", BudgetError)):

@@ -3,7 +3,7 @@ import zlib
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -213,3 +213,8 @@ def test_a_channel_of_single_objects_refuses_several() -> None:
 
 def _status() -> Status:
     return Status("d", "b", online=True, at_unix_ms=1)
+
+
+def test_a_field_of_any_kind_is_taken_as_it_is() -> None:
+    value = {"a": [1, {"b": None}]}
+    assert codec.decode(dict[str, Any], value, strict=True) == value

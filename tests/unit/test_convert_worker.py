@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from green_edge.convert.converters import Converters
-from green_edge.convert.protocol import QuantizeFloat
+from green_edge.convert.protocol import QuantizeFloat, Reply
 from green_edge.convert.worker import Worker, child_environment, part_of, tail
 from green_edge_wire.errors import GreenEdgeError, ModelError
 from support.brokers import wait_until
@@ -37,6 +37,66 @@ def test_a_refusal_of_the_child_keeps_its_remedy(tmp_path: Path) -> None:
     with worker(tmp_path, ANSWER.format(answer)) as child, pytest.raises(ModelError) as caught:
         child.ask(request(tmp_path))
     assert str(caught.value) == "no such layer; use another"
+
+
+def test_what_a_child_says_before_its_answer_is_told(tmp_path: Path) -> None:
+    said = [
+        """print('{"doing":"training, epoch 1"}')""",
+        """print('{"doing":"training, epoch 2","share":0.5}', flush=True)""",
+        """print('{"done":["all"]}', flush=True)""",
+    ]
+    heard: list[tuple[str, float | None]] = []
+
+    def tell(doing: str, share: float | None = None) -> None:
+        heard.append((doing, share))
+
+    with worker(tmp_path, ANSWER.format("; ".join(said))) as child:
+        assert child.converse(request(tmp_path), Reply, tell).done == ("all",)
+        assert child.converse(request(tmp_path), Reply, tell).done == ("all",)
+    assert heard == 2 * [("training, epoch 1", None), ("training, epoch 2", 0.5)]
+
+
+def test_a_sign_of_life_puts_the_deadline_off(tmp_path: Path) -> None:
+    """Told of the sign the parent lets the time pass; only then the child goes on."""
+    go = tmp_path / "go"
+    program = (
+        "import pathlib, sys, time\nsys.stdin.readline()\n"
+        """print('{"doing":"training"}', flush=True)\n"""
+        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)\n"
+        "print('{}', flush=True)"
+    )
+    clock = ManualClock()
+
+    def tell(doing: str, share: float | None = None) -> None:
+        assert (doing, share) == ("training", None)
+        clock.advance_s(19.0)
+        go.touch()
+
+    command = (sys.executable, "-c", program)
+    with Worker(tmp_path, timeout_s=20.0, command=command, clock=clock) as child:
+        clock.advance_s(19.0)
+        child.converse(request(tmp_path), Reply, tell)
+
+
+def test_what_is_left_of_a_folder_that_a_child_was_making_is_removed(tmp_path: Path) -> None:
+    part = part_of(request(tmp_path).out)
+    part.mkdir()
+    (part / "model.keras").touch()
+    program = ANSWER.format("raise MemoryError('Unable to allocate 9 GiB')")
+    with worker(tmp_path, program) as child, pytest.raises(ModelError) as caught:
+        child.ask(request(tmp_path))
+    assert not part.exists()
+    assert "memory ran out" in str(caught.value.hint)
+
+
+def test_a_child_is_told_of_under_its_own_name_and_has_its_own_settings(tmp_path: Path) -> None:
+    program = "import os, sys; sys.exit(int(os.environ['TF_ENABLE_ONEDNN_OPTS']) + 6)"
+    child = Worker(
+        tmp_path, timeout_s=20.0, command=(sys.executable, "-c", program), name="compressor",
+        settings={"TF_ENABLE_ONEDNN_OPTS": "1"},
+    )  # fmt: skip
+    with child, pytest.raises(ModelError, match=r"the compressor failed \(exit code 7\)"):
+        child.ask(request(tmp_path))
 
 
 def test_a_crash_is_one_line_with_the_signal_and_the_last_words(tmp_path: Path) -> None:
@@ -169,6 +229,14 @@ def test_a_failure_on_a_full_disk_says_so(tmp_path: Path) -> None:
         assert "full: make room, or set TMPDIR to another" in str(caught.value)
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_child_that_finds_no_room_says_where_to_look(tmp_path: Path) -> None:
+    child = worker(tmp_path, "import errno, os; raise OSError(28, os.strerror(errno.ENOSPC))")
+    with child, pytest.raises(ModelError) as caught:
+        child.ask(request(tmp_path))
+    assert caught.value.hint is not None
+    assert "make room, or set GREEN_EDGE_CACHE or TMPDIR" in caught.value.hint
 
 
 def test_samples_that_do_not_fit_on_the_disk_are_one_line(tmp_path: Path) -> None:

@@ -13,7 +13,16 @@ from green_edge.core.project import (
     load_pipeline,
     load_project,
 )
-from green_edge.core.recipe import FineTune, Recipe, load_recipe
+from green_edge.core.recipe import Budget, FineTune, Recipe, Search, load_recipe
+from green_edge.core.steps import (
+    BatchNorm,
+    Cluster,
+    LowRank,
+    Prune,
+    Reconstruct,
+    Recover,
+    Sparsify,
+)
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.manifest import Pipeline, Scale, Softmax
 
@@ -34,7 +43,7 @@ def test_a_project_file_gives_what_it_says_and_the_defaults_of_the_rest(tmp_path
     assert project.model is not None
     assert project.path(project.model.path) == tmp_path / "m.keras"
     assert project.build.targets == ("pi4",)
-    assert (project.build.max_drop_pp, project.build.recipe) == (2.0, "auto")
+    assert (project.build.max_drop_pp, project.build.recipe) == (None, "quantize")
     assert project.data("t.npz") == str(tmp_path / "t.npz")
     assert project.data("sets:train") == "sets:train"
     assert (project.fleet.site, project.fleet.broker) == ("home", None)
@@ -102,7 +111,7 @@ def test_a_pipeline_is_read_strictly(tmp_path: Path) -> None:
 
 
 def test_a_recipe_is_a_name_or_a_file(tmp_path: Path) -> None:
-    assert load_recipe("auto").quantizers == ("tf", "aeq")
+    assert load_recipe("quantize").quantizers == ("tf", "aeq")
     file = tmp_path / "small.toml"
     file.write_text('quantizers = ["aeq"]\n', encoding="utf-8")
     assert load_recipe(str(file)) == Recipe(name="small", quantizers=("aeq",))
@@ -112,19 +121,50 @@ def test_a_recipe_is_a_name_or_a_file(tmp_path: Path) -> None:
     )
 
 
+DOCS = Path(__file__).parents[2] / "docs"
+# Told of on a page of their own.
+SHRINKING = {"seed", "budget", "steps"}
+
+
+def test_the_shrinking_recipe_of_the_documentation_names_every_key(tmp_path: Path) -> None:
+    page = (DOCS / "compression.md").read_text(encoding="utf-8")
+    example = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0]
+    file = tmp_path / "example.toml"
+    file.write_text(example, encoding="utf-8")
+    assert load_recipe(str(file)).steps
+    document = tomllib.loads(example)
+    assert set(document) == SHRINKING | {"name"}
+    assert set(document["budget"]) == {field.name for field in fields(Budget)}
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", page, re.MULTILINE))
+    for kind in (Prune, LowRank, Sparsify, Cluster, Reconstruct, BatchNorm, Recover):
+        (name,) = (f.default for f in fields(kind) if f.name == "step")
+        keys = re.findall(r"`([a-z_]+)(?: = [^`]*)?`", rows[str(name)])
+        assert {f.name for f in fields(kind)} - {"step"} <= set(keys), name
+
+
+def test_the_search_of_the_documentation_names_every_key(tmp_path: Path) -> None:
+    page = (DOCS / "compression.md").read_text(encoding="utf-8")
+    (example,) = (e for e in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "[search]" in e)
+    file = tmp_path / "example.toml"
+    file.write_text(example, encoding="utf-8")
+    assert load_recipe(str(file)).search is not None
+    assert set(tomllib.loads(example)["search"]) == {field.name for field in fields(Search)}
+
+
 def test_the_recipe_of_the_documentation_names_every_key(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "quantization.md").read_text(encoding="utf-8")
+    page = (DOCS / "quantization.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     file = tmp_path / "example.toml"
     file.write_text(example, encoding="utf-8")
     recipe = load_recipe(str(file))
     assert recipe != Recipe()
-    assert set(tomllib.loads(example)) == {field.name for field in fields(Recipe)}
+    keys = {field.name for field in fields(Recipe)} - SHRINKING - {"search"}
+    assert set(tomllib.loads(example)) == keys
     table = page.partition("## Recipes")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `([a-z_.]+)` \| `(.*?)` \|", table, re.MULTILINE))
     lines = [f"{key} = {value}" for key, value in rows.items() if key != "name"]
     file.write_text("\n".join(lines), encoding="utf-8")
-    assert {key.partition(".")[0] for key in rows} == {field.name for field in fields(Recipe)}
+    assert {key.partition(".")[0] for key in rows} == keys
     assert load_recipe(str(file)) == Recipe(name="example")
 
 
@@ -151,7 +191,9 @@ def test_a_mistake_in_a_recipe_is_named(tmp_path: Path, text: str, message: str)
 
 
 def test_an_unknown_recipe_says_which_there_are() -> None:
-    with pytest.raises(ConfigError, match="recipes are auto, int8, or a TOML file"):
+    with pytest.raises(
+        ConfigError, match=r"did you mean 'int8'.*recipes are auto, quantize, int8, prune, low-rank"
+    ):
         load_recipe("int9")
 
 

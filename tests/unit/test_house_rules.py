@@ -19,6 +19,7 @@ BROAD = {
     "device_agent/green_edge_agent/cli.py",
     "device_agent/green_edge_agent/inference.py",
     "toolchain/green_edge/data/hook.py",
+    "toolchain/green_edge/evaluate/metrics.py",
 }
 
 

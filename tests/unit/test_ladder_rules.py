@@ -160,7 +160,7 @@ def test_what_a_build_lacks_leaves_out_the_rungs_that_need_it() -> None:
 
 
 def test_the_named_recipes_try_both_quantizers_with_min_max_ranges_at_once() -> None:
-    for name in ("auto", "int8"):
+    for name in ("quantize", "int8"):
         assert [m.name for m in load_recipe(name).methods] == ["int8-tf-minmax", "int8-aeq-minmax"]
     chosen: tuple[Repair, ...] = ("mixed",)
     own = Recipe(quantizers=("aeq",), calibrations=("mse", "minmax"), repair=chosen)

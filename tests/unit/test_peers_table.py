@@ -78,6 +78,32 @@ def test_a_runtime_that_refuses_a_model_is_shown_with_its_words_kept() -> None:
     assert lines[7] == "- tflite-runtime 2.14.0 on cortex-a72 (aarch64) refuses A float: no such op"
 
 
+def test_a_second_table_says_what_each_row_saves_and_loses_on_the_same_samples() -> None:
+    figures = compared()
+    plain = figures["rows"][1]  # type: ignore[index]
+    shrunk = {"tool": "green-edge", "how": "shrunk, int8, seed 1", "macs": plain["macs"] // 3}
+    shrunk |= {"drop": {"drop_pp": 0.5, "low_pp": -0.25, "high_pp": 1.25}}
+    shrunk |= {"instructions": dict.fromkeys(plain["instructions"], 617_000)}
+    text = comparison.markdown(
+        figures | {"rows": [*figures["rows"], plain | shrunk]}  # type: ignore[misc]
+    )
+    assert "| green-edge | shrunk, int8, seed 1 | +0.50 | -0.25 to +1.25 | 3.00 | 1.00 |" in text
+    # The runtime that refuses plain int8 leaves nothing to divide.
+    assert "| 2.00 | - | 2.00 | - |" in text
+    assert "fewer instructions has no peer, more accurate is A float" in text
+    assert figures["rows"][0]["drop"]["drop_pp"] == 0.0  # type: ignore[index]
+
+
+def test_results_from_before_the_second_table_still_make_a_page() -> None:
+    figures = compared()
+    old = [
+        {key: value for key, value in row.items() if key != "drop"}
+        for row in figures["rows"]  # type: ignore[attr-defined]
+    ]
+    assert "drop, pp" in comparison.markdown(figures)
+    assert "drop, pp" not in comparison.markdown(figures | {"rows": old})
+
+
 def test_the_rows_are_those_of_the_promise() -> None:
     assert [(peer.tool, peer.how) for peer in peers()] == [
         ("TFLiteConverter", "float"),

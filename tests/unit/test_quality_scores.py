@@ -137,6 +137,7 @@ def test_outputs_of_another_shape_than_the_float_models_are_refused() -> None:
 
 def test_the_folds_of_an_evaluation_pool_in_their_order() -> None:
     pooled = pool([_binary(2, 2), _binary(1, 3)])
+    assert isinstance(pooled, Scores)
     assert pooled.per_sample.tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]
     assert pooled.binary
     with pytest.raises(ModelError, match="different metrics"):

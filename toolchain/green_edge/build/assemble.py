@@ -3,26 +3,41 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
-from pathlib import Path
+from textwrap import wrap
 
+from green_edge.build.contest import Contest
 from green_edge.build.measure import Judged, Trial
 from green_edge.build.options import BuildOptions
-from green_edge.build.plan import Plan, candidate_name
+from green_edge.build.plan import Plan, candidate_name, trial_name
 from green_edge.build.repair import Step
 from green_edge.build.sets import doubts
+from green_edge.build.shrunk import Shrunk, Stage
+from green_edge.build.sparse_float import SparseCandidate
+from green_edge.build.sparse_float import note as sparse_note
 from green_edge.build.subject import Subject
 from green_edge.build.words import short_name
 from green_edge.convert.layout import note as layout_note
-from green_edge.core.recipe import Method
-from green_edge.core.report import Candidate, Guard, ModelRef, Quality, Skip, StepReport
+from green_edge.core.report import (
+    Candidate,
+    ModelRef,
+    Quality,
+    SearchReport,
+    Skip,
+    StepReport,
+)
+from green_edge.core.steps import Sparsify
+from green_edge.core.steps import Step as RecipeStep
 from green_edge.evaluate.quality import quality, unlabelled_note
 from green_edge.tflite.model import TfliteModel
 from green_edge.tflite.read import read
-from green_edge_wire.errors import ModelError
 
 _PACKAGES = ("tensorflow", "keras", "ai-edge-quantizer", "ai-edge-litert", "numpy")
 _FLOATS = frozenset({"float16", "float32", "float64"})
 FLOAT = "float"
+_COLUMNS = 80
+
+# Parameters, MACs and bytes.
+_Form = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,31 +45,47 @@ class Outcome:
     """All that a build tried, and what it chose.
 
     Attributes:
-        main: the model that ships.
-        judges: the models that were judged: the folds', or the main one alone.
+        main: the model that ships, as it came in.
+        judges: the models that were judged, as they came in: the folds', or the main one alone.
         reference: the float model.
-        first: what was tried at once, in the recipe's order.
-        failures: why other methods gave no candidate.
-        start: the best of `first`.
-        steps: rungs of the repair ladder that were come to.
-        best: the candidate that ships.
-        guard: the word on it.
+        contest: the candidates.
+        baseline: int8 of the model as it came in.
+        shrunk: what was done to it before it was quantized; None where nothing was.
+        search: what a search tried; None where there was none.
+        steps: that were taken, the search's choice among them.
+        quantizing_s: seconds until the first choice, without the steps of `shrunk`.
     """
 
     main: Subject
     judges: tuple[Subject, ...]
     reference: Judged
-    first: tuple[Trial, ...]
-    failures: Mapping[Method, ModelError]
-    start: Trial
-    steps: tuple[Step, ...]
-    best: Trial
-    guard: Guard
+    contest: Contest
+    baseline: Trial
+    shrunk: Shrunk | None
+    search: SearchReport | None
+    steps: tuple[RecipeStep, ...]
+    quantizing_s: float
+
+    @property
+    def best(self) -> Trial:
+        """The candidate that ships."""
+        return self.contest.best
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """Every candidate that was judged, in the order of trying."""
-        return (*self.first, *(step.tried for step in self.steps if step.tried is not None))
+        """Every int8 candidate that was judged, in the order of trying."""
+        before = () if self.shrunk is None else (self.baseline,)
+        return (*before, *self.contest.trials)
+
+    @property
+    def beside(self) -> SparseCandidate | None:
+        """The float candidate; None where no target is faster by it."""
+        return None if self.contest.sparse is None else self.contest.sparse.candidate
+
+    @property
+    def candidates(self) -> tuple[Trial | SparseCandidate, ...]:
+        """Every candidate that was judged."""
+        return *self.trials, *(() if self.beside is None else (self.beside,))
 
 
 def candidates(
@@ -70,8 +101,8 @@ def candidates(
     entries: list[tuple[str, bytes, Judged]] = [
         (FLOAT, outcome.main.float_model.content, outcome.reference)
     ]
-    entries += [(trial.method.name, trial.content, trial.judged) for trial in outcome.trials]
-    wide = {t.method.name: t.method.wide for t in outcome.trials if t.method.wide}
+    entries += [(each.name, each.content, each.judged) for each in outcome.candidates]
+    wide = {t.name: t.method.wide for t in outcome.trials if t.method.wide}
     records = {}
     for recipe, content, judged in entries:
         facts = read(content)
@@ -96,54 +127,88 @@ def _quality(recipe: str, judged: Judged) -> Quality:
     return replace(found, low=found.value, high=found.value) if by_definition else found
 
 
-def steps(
-    outcome: Outcome, records: Mapping[str, Candidate], wall_s: float
-) -> tuple[StepReport, ...]:
-    """What quantization changed, and each rung of the repair ladder that was come to.
+def steps(outcome: Outcome, records: Mapping[str, Candidate]) -> tuple[StepReport, ...]:
+    """What the recipe's steps and quantization changed, and each rung of the ladder come to.
 
     Args:
         outcome: what was tried.
         records: by recipe name.
-        wall_s: of the quantization.
     """
-    before, after = records[FLOAT], records[outcome.start.method.name]
-    failed = [Skip(method.name, str(error)) for method, error in outcome.failures.items()]
+    contest = outcome.contest
+    before, after = _form(records[FLOAT]), records[contest.start.name]
+    stages = [] if outcome.shrunk is None else outcome.shrunk.stages
+    shrinking = []
+    last_zeros = _last_zeros(stages)
+    for i, stage in enumerate(stages):
+        shrinking.append(_stage(before, stage, _on_zeros(outcome) if i == last_zeros else ()))
+        before = _form(stage.facts)
+    failed = [Skip(method.name, str(error)) for method, error in contest.failures.items()]
     quantized = replace(
-        _change(f"quantize {after.recipe}", before, after),
+        _change(f"quantize {after.recipe}", before, _form(after)),
         quality=after.quality,
-        skipped=(*failed, *_left_in_float(read(outcome.start.content))),
-        wall_s=wall_s,
+        skipped=(*failed, *_left_in_float(read(contest.start.content))),
+        wall_s=outcome.quantizing_s,
     )
-    return quantized, *(_rung(step, records) for step in outcome.steps)
+    return *shrinking, quantized, *(_rung(step, records) for step in contest.steps)
+
+
+def _last_zeros(stages: Sequence[Stage]) -> int:
+    """The last step that made zeros; where none is known to, the last one."""
+    made = (i for i, stage in enumerate(stages) if isinstance(stage.taken.step, Sparsify))
+    return max(made, default=len(stages) - 1)
+
+
+def _on_zeros(outcome: Outcome) -> tuple[str, ...]:
+    """What zeros are good for on the targets, as lines of a plan."""
+    found = outcome.contest.sparse
+    said = () if found is None else found.lines
+    return tuple(line for each in said for line in wrap(each, _COLUMNS, subsequent_indent="  "))
+
+
+def _stage(before: _Form, stage: Stage, more: tuple[str, ...]) -> StepReport:
+    taken = stage.taken
+    return replace(
+        _change(taken.step.step, before, _form(stage.facts)),
+        quality=stage.quality,
+        skipped=taken.reply.skipped,
+        wall_s=taken.wall_s,
+        plan=(*taken.reply.lines, *more),
+        share=taken.reply.share,
+        cached=taken.kept,
+    )
 
 
 def _rung(step: Step, records: Mapping[str, Candidate]) -> StepReport:
-    before = records[step.before.method.name]
+    before = _form(records[step.before.name])
     if step.tried is None:
         skip = Skip(step.name, step.reason or "")
         return replace(_change(step.name, before, before), skipped=(skip,), wall_s=step.wall_s)
-    after, base = records[step.tried.method.name], step.stands_on
+    after, base = records[step.tried.name], step.stands_on
     return replace(
-        _change(step.name, before, after),
+        _change(step.name, before, _form(after)),
         quality=after.quality,
         skipped=step.skipped,
         wall_s=step.wall_s,
         recipe=after.recipe,
-        base=FLOAT if base is None else base.name,
+        base=FLOAT if base is None else trial_name(step.tried.of, base),
         gained_pp=step.gained_pp,
         kept=step.kept,
     )
 
 
-def _change(name: str, before: Candidate, after: Candidate) -> StepReport:
+def _form(facts: Candidate | TfliteModel) -> _Form:
+    return facts.params, facts.macs, facts.size_bytes
+
+
+def _change(name: str, before: _Form, after: _Form) -> StepReport:
     return StepReport(
         step=name,
-        params_before=before.params,
-        params_after=after.params,
-        macs_before=before.macs,
-        macs_after=after.macs,
-        size_bytes_before=before.size_bytes,
-        size_bytes_after=after.size_bytes,
+        params_before=before[0],
+        params_after=after[0],
+        macs_before=before[1],
+        macs_after=after[1],
+        size_bytes_before=before[2],
+        size_bytes_after=after[2],
     )
 
 
@@ -159,6 +224,12 @@ def notes(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
     """What a reader of the figures has to know; without folders of this machine."""
     sets = outcome.main.sets
     lines = [sets.notes[0]]
+    if outcome.shrunk is not None:
+        lines += [outcome.shrunk.note, *outcome.shrunk.stages[-1].taken.reply.notes]
+    if outcome.contest.lost_before:
+        lines.append(
+            "the shrunk model fails the guard before it is quantized: no repair of int8 was tried"
+        )
     if plan.folds:
         n = sum(subject.sets.evaluation.n for subject in outcome.judges)
         lines.append(
@@ -176,21 +247,23 @@ def notes(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
     beside = outcome.best.judged.unlabelled
     if beside is not None:
         lines.append(unlabelled_note(beside, "float model"))
-    for method, error in outcome.failures.items():
+    for method, error in outcome.contest.failures.items():
         lines.append(f"{method.name} is no candidate: {error}")
+    if outcome.beside is not None:
+        lines.append(sparse_note(outcome.beside, plan.targets))
     return *lines, *_repair_notes(outcome)
 
 
 def _repair_notes(outcome: Outcome) -> list[str]:
-    tried = sum(step.tried is not None for step in outcome.steps)
-    if not tried:
+    contest = outcome.contest
+    if not any(step.tried is not None for step in contest.steps):
         return []
-    looks = outcome.guard.looks
+    looks = contest.guard.looks
     put = "the first alone was put to it"
     if looks > 1:
         put = f"{looks} of them were put to it, so its interval is widened for {looks} looks"
     shared = (
-        f"the repair ladder chose among {len(outcome.trials)} candidates on the samples that the "
+        f"the repair ladder chose among {len(contest.trials)} candidates on the samples that the "
         f"guard judges by: {put}; the quality is flattered a little, as that of any best of "
         "several, which is not corrected for"
     )
@@ -203,18 +276,6 @@ def _repair_notes(outcome: Outcome) -> list[str]:
 def model_ref(options: BuildOptions, plan: Plan, version: int) -> ModelRef:
     """The model that went in."""
     return ModelRef(options.name, version, plan.source.sha256, plan.source.format)
-
-
-def need_one(first: Sequence[Trial], failures: Mapping[Method, ModelError], model: Path) -> None:
-    """Refuse to go on without any candidate.
-
-    Raises:
-        ModelError: with the reason of each method, and the first remedy that one has.
-    """
-    if not first:
-        why = " / ".join(f"{method.name}: {e.message}" for method, e in failures.items())
-        hint = next((e.hint for e in failures.values() if e.hint is not None), None)
-        raise ModelError(f"{model}: no int8 model could be made: {why}", hint=hint)
 
 
 def tools() -> dict[str, str]:

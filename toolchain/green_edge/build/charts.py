@@ -86,7 +86,7 @@ def chart(
     )
     return Chart(
         marks=marks,
-        ticks=tuple(Tick(x(value), text) for value, text in _ticks(low, high)),
+        ticks=tuple(Tick(x(value), text) for value, text in ticks(low, high)),
         height=bottom + 40,
         bottom=bottom,
         limit_x=None if limit is None else x(limit),
@@ -94,7 +94,7 @@ def chart(
     )
 
 
-def _ticks(low: float, high: float) -> list[tuple[float, str]]:
+def ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Round numbers within an axis, some five of them."""
     rough = (high - low) / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from green_edge.build.model_file import BundleView, is_bundle, open_file
+from green_edge.build.words import zeros_counted
 from green_edge.convert.formats import open_source
 from green_edge.convert.keras_layers import KerasFile, read_keras
 from green_edge.convert.protocol import ToFloat
@@ -73,7 +74,7 @@ def inspect(
     found = Inspection(str(path), source.format, source.sha256)
     if source.format == "tflite":
         model, compiled = _tflite(path)
-        return replace(found, tflite=model, edgetpu=compiled)
+        return replace(found, tflite=model, edgetpu=compiled, notes=zeros_counted(model))
     if source.format != "saved-model":
         found = replace(found, keras=read_keras(path))
     if not convert:

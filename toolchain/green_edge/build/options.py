@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from green_edge.core.metric import Metric
 from green_edge.core.recipe import Recipe
+from green_edge.core.report import SearchReport
 from green_edge_wire.manifest import Pipeline
 
 
@@ -34,7 +36,10 @@ class BuildOptions:
         eval: data reference, or a folder of folds (see `folds`).
         labels: class names in the order of the first output; empty for none.
         model_version: None for one more than the last one of this name, unless nothing changed.
-        timeout_s: limit for one conversion.
+        timeout_s: limit for one conversion, and for a shrinking step without a sign of life.
+        custom: modules that register the model's own Keras objects.
+        metric: what quality is; None for what the labels suggest.
+        replay: the search whose choice is built again, without searching.
     """
 
     model: Path
@@ -51,3 +56,6 @@ class BuildOptions:
     model_version: int | None = None
     seed: int = 0
     timeout_s: float = 600.0
+    custom: tuple[str, ...] = ()
+    metric: Metric | None = None
+    replay: SearchReport | None = None

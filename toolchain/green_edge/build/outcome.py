@@ -7,10 +7,10 @@ from green_edge_wire.errors import BudgetError, InconclusiveError
 
 
 def check_guard(report: BuildReport) -> None:
-    """Pass on the guard's verdict; the files are written in any case.
+    """Pass on the guard's verdict and the budget's; the files are written in any case.
 
     Raises:
-        BudgetError: quality dropped by more than allowed.
+        BudgetError: quality dropped by more than allowed, or another limit was missed.
         InconclusiveError: the evaluation samples are too few to tell.
     """
     guard = report.guard
@@ -22,6 +22,13 @@ def check_guard(report: BuildReport) -> None:
         raise BudgetError(
             f"guard failed: {found}, more than the allowed {guard.max_drop_pp:g}",
             hint=_hint("try more calibration samples", report),
+        )
+    missed = [words.limit(line) for line in report.budget or () if not line.met]
+    if missed:
+        raise BudgetError(
+            f"budget missed: {'; '.join(missed)}",
+            hint="the files are written, the best that was found; let a step keep less, or allow "
+            "more under [budget]",
         )
     if guard.verdict == "inconclusive":
         raise InconclusiveError(
@@ -40,6 +47,11 @@ def _remedy(guard: Guard) -> str:
 
 def _hint(remedy: str, report: BuildReport) -> str:
     """What to do: to accept the loss is advice only where no repair is left."""
+    if words.shrinking(report) and report.guard.verdict == "fail":
+        return (
+            "the files are written; let the steps keep more, train longer, or allow more "
+            "(--max-drop)"
+        )
     left = _left(report)
     more = f"; {'; '.join(left)}" if left else ", or allow more (--max-drop)"
     within = report.guard.drop_pp <= report.guard.max_drop_pp
@@ -52,7 +64,7 @@ def _left(report: BuildReport) -> tuple[str, ...]:
         return words.untaken(report)
     names = ", ".join(ladder.rungs(report.recipe_used))
     if not names:
-        return (f"the recipe {report.recipe_used.name} has no repairs: try --recipe auto",)
+        return (f"the recipe {report.recipe_used.name} has no repairs: try --recipe quantize",)
     if words.rungs(report):
         return words.untaken(report)
     return (f"{names} were not tried, as so few samples cannot show that they help",)

@@ -7,7 +7,9 @@ from green_edge_wire import codec
 from green_edge_wire.codec import Json
 
 # Times, energy and latencies differ from run to run; artefacts cannot hold their own digest.
-_LEFT_OUT = frozenset({"wall_s", "latency_us", "energy_spent", "targets", "record_sha256"})
+_LEFT_OUT = frozenset(
+    {"wall_s", "spent_s", "cached", "latency_us", "energy_spent", "targets", "record_sha256"}
+)
 
 
 def record_of(report: BuildReport) -> bytes:

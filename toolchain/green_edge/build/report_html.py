@@ -4,6 +4,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from green_edge.build import words
 from green_edge.build.charts import Chart, Estimate, chart
+from green_edge.build.pareto import Plot, plot
 from green_edge.core.report import BuildReport
 
 _TEMPLATE = "build-report.html.j2"
@@ -25,9 +26,16 @@ def render(report: BuildReport) -> str:
         words=words,
         qualities=_qualities(report),
         drop=_drop(report),
+        pareto=_pareto(report),
         metric=words.metric(report.chosen.quality.metric),
     )
     return page
+
+
+def _pareto(report: BuildReport) -> Plot | None:
+    if report.search is None:
+        return None
+    return plot(report.search, report.guard.max_drop_pp)
 
 
 def _qualities(report: BuildReport) -> Chart:

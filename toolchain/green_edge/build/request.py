@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from green_edge.build.options import BuildOptions
+from green_edge.build.replay import load_replay
+from green_edge.core.metric import parse_metric
 from green_edge.core.project import (
     FILE_NAME,
     BuildSection,
@@ -13,11 +15,12 @@ from green_edge.core.project import (
     load_pipeline,
     load_project,
 )
-from green_edge.core.recipe import Recipe, load_recipe
+from green_edge.core.recipe import BUILT_IN, Recipe, check_minutes, load_recipe
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.manifest import Pipeline
 
 DEFAULT_TIMEOUT_S = 600.0
+_DEFAULT_DROP_PP = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class Request:
     out: Path | None = None
     seed: int | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
+    custom: tuple[str, ...] = ()
+    metric: str | None = None
+    budget_minutes: float | None = None
+    replay: Path | None = None
 
 
 def options_of(request: Request, folder: Path) -> BuildOptions:
@@ -54,6 +61,15 @@ def options_of(request: Request, folder: Path) -> BuildOptions:
     project = _project(request, folder)
     section = BuildSection() if project is None else project.build
     model = request.model or _project_model(project)
+    replayed = None if request.replay is None else load_replay(request.replay)
+    recipe = _recipe(request, project, section) if replayed is None else replayed.recipe
+    seeds = (request.seed, replayed.seed if replayed else None, section.seed, recipe.seed)
+    drops_pp = (
+        request.max_drop_pp,
+        replayed.max_drop_pp if replayed else None,
+        section.max_drop_pp,
+        recipe.budget.max_drop_pp,
+    )
     return BuildOptions(
         model=model,
         name=request.name or _project_name(project, request) or model.stem,
@@ -64,11 +80,14 @@ def options_of(request: Request, folder: Path) -> BuildOptions:
         eval=request.eval or _data(project, section.eval),
         labels=_labels(request, project),
         pipeline=_pipeline(request, project),
-        recipe=_recipe(request, project, section),
-        max_drop_pp=section.max_drop_pp if request.max_drop_pp is None else request.max_drop_pp,
+        recipe=recipe,
+        max_drop_pp=next((drop for drop in drops_pp if drop is not None), _DEFAULT_DROP_PP),
         model_version=request.model_version,
-        seed=section.seed if request.seed is None else request.seed,
+        seed=next((seed for seed in seeds if seed is not None), 0),
         timeout_s=request.timeout_s,
+        custom=request.custom,
+        metric=None if request.metric is None else parse_metric(request.metric),
+        replay=None if replayed is None else replayed.search,
     )
 
 
@@ -121,10 +140,20 @@ def _data(project: Project | None, ref: str | None) -> str | None:
 
 def _recipe(request: Request, project: Project | None, section: BuildSection) -> Recipe:
     recipe = load_recipe(request.recipe or _recipe_ref(project, section.recipe))
+    if request.budget_minutes is not None:
+        recipe = _timed(recipe, request.budget_minutes)
     asked = request.calibration_samples
     samples = section.calibration_samples if asked is None else asked
     return recipe if samples is None else replace(recipe, calibration_samples=samples)
 
 
+def _timed(recipe: Recipe, minutes: float) -> Recipe:
+    if recipe.search is None:
+        message = f"the recipe {recipe.name} does not search"
+        raise ConfigError(message, place="--budget-minutes", hint="it goes with --recipe auto")
+    check_minutes(minutes, "--budget-minutes")
+    return replace(recipe, search=replace(recipe.search, budget_minutes=minutes))
+
+
 def _recipe_ref(project: Project | None, ref: str) -> str:
-    return ref if ref in {"auto", "int8"} or project is None else str(project.path(ref))
+    return ref if ref in BUILT_IN or project is None else str(project.path(ref))

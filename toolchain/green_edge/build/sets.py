@@ -19,6 +19,8 @@ from green_edge_wire.manifest import Pipeline, TensorSpec
 # Held-back samples cost an inference each for every candidate; more tell little more.
 _MOST_HELD_BACK = 2_000
 _HELD_BACK_SHARE = 4
+# More tell little more of which one is better, and each costs an inference for every trial.
+_MOST_SELECTING = 5_000
 # Outliers are no fault of the calibration set.
 _RARE_SHARE = 0.01
 
@@ -35,6 +37,9 @@ class Sets:
         labelled: `evaluation` says what is right; else the float model is the yardstick.
         training: read when it is needed, which it seldom is.
         notes: where the samples come from, for the report.
+        selection: samples that a search selects by, apart from those of `evaluation`.
+        pool: what calibration samples were drawn from, without those that judge; labels are not
+            to be looked at. For passes that learn where there is no `training`.
     """
 
     calibration: Dataset
@@ -42,6 +47,8 @@ class Sets:
     labelled: bool
     training: Training
     notes: tuple[str, ...]
+    pool: Training = "no samples are left"
+    selection: Dataset | None = None
 
 
 def loader(specs: Sequence[TensorSpec], pipeline: Pipeline, labels: Sequence[str]) -> Loader:
@@ -93,7 +100,8 @@ def pick(
         judges = read(evaluation)
         judged = f"judged on {judges.n:,} samples of {short(evaluation)}"
         notes = (_calibrated(drawn, pool, source), judged)
-        return Sets(drawn, judges, judges.y is not None, training(read, train), notes)
+        labelled = judges.y is not None
+        return Sets(drawn, judges, labelled, training(read, train), notes, lambda: read(source))
     held_back = min(max(pool.n - samples, pool.n // _HELD_BACK_SHARE, 1), _MOST_HELD_BACK)
     if pool.n < 2:
         hint = "give more samples, or --eval F"
@@ -110,7 +118,24 @@ def pick(
         labelled=False,
         training=_training_left(read, calibration, train, held_back, seed),
         notes=(note,),
+        pool=lambda: dataset.split(read(source), held_back, seed)[0],
     )
+
+
+def apart(sets: Sets, seed: int) -> Sets:
+    """Set half of the evaluation samples apart, for a search to select by.
+
+    Raises:
+        ConfigError: there is a single one.
+    """
+    half = min(sets.evaluation.n // 2, _MOST_SELECTING)
+    if half == 0:
+        hint = "give more evaluation samples"
+        raise ConfigError("one sample cannot both select and judge", place="--eval", hint=hint)
+    judges, selection = dataset.split(sets.evaluation, half, seed)
+    note = f"a search selected by {selection.n:,} other evaluation samples, the verdict is by these"
+    notes = (*sets.notes[:-1], f"{sets.notes[-1]}; {note} {judges.n:,}")
+    return replace(sets, evaluation=judges, selection=selection, notes=notes)
 
 
 def calibration_only(
@@ -129,6 +154,7 @@ def calibration_only(
         labelled=False,
         training=training(read, train),
         notes=(_calibrated(drawn, pool, source),),
+        pool=lambda: read(source),
     )
 
 

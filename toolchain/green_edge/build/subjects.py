@@ -8,10 +8,11 @@ from green_edge.build.candidates import RankLayers, Workbench
 from green_edge.build.folds import Fold
 from green_edge.build.options import BuildOptions, Progress
 from green_edge.build.plan import Plan
-from green_edge.build.sets import Sets, calibration_only, loader, pick, training
+from green_edge.build.sets import Sets, apart, calibration_only, loader, pick, training
 from green_edge.build.subject import FloatModel, Subject, check_labels, check_pipeline, to_float
 from green_edge.build.tools import Tools
 from green_edge.convert.formats import Source
+from green_edge.core.recipe import Method
 from green_edge.data.load import check_labels as check_classes
 from green_edge_wire.errors import ModelError
 
@@ -29,9 +30,9 @@ class Steps:
         self._progress(doing, self._done / self._total)
         self._done += 1
 
-    def further(self, doing: str) -> None:
-        """Say what is being done beyond the total."""
-        self._progress(doing)
+    def further(self, doing: str, share: float | None = None) -> None:
+        """Say what is being done beyond the total, and where known the share of it done."""
+        self._progress(doing, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ class Job:
 def make_subjects(job: Job) -> tuple[Workbench, list[Workbench]]:
     """Make the main model, and those that are judged: the folds', or the main one itself.
 
-    The plan's methods are applied to each before the next is read, as the names in a Keras graph
-    depend on what was built before: so the main model's bytes are the same without folds.
+    What the plan makes at once is made of each before the next is read, as the names in a Keras
+    graph depend on what was built before: so the main model's bytes are the same without folds.
 
     Raises:
         ConfigError: labels or data sets that do not fit.
@@ -59,7 +60,8 @@ def make_subjects(job: Job) -> tuple[Workbench, list[Workbench]]:
     float_model = _float(job, plan.source, "the model")
     check_labels(options.labels, float_model.facts)
     check_pipeline(options.pipeline, options.labels, float_model.facts)
-    main = _quantized(job, "the model", plan.source, float_model, _main_sets(job, float_model))
+    subject = Subject("the model", plan.source, float_model, _main_sets(job, float_model))
+    main = quantized(job, subject, plan.at_once)
     if not plan.folds:
         return main, [main]
     return main, [_fold_subject(job, fold, float_model) for fold in plan.folds]
@@ -91,7 +93,8 @@ def _main_sets(job: Job, float_model: FloatModel) -> Sets:
         samples=samples,
         seed=options.seed,
     )
-    return _fitting(sets, float_model)
+    sets = _fitting(sets, float_model)
+    return apart(sets, options.seed) if job.plan.divides else sets
 
 
 def _fold_subject(job: Job, fold: Fold, main: FloatModel) -> Workbench:
@@ -116,7 +119,9 @@ def _fold_subject(job: Job, fold: Fold, main: FloatModel) -> Workbench:
     # The samples that judge a fold may be among those of --train.
     own_training = training(read_ref, fold.train, f"{title} has no train.npz")
     sets = replace(_fitting(sets, float_model), training=own_training)
-    return _quantized(job, title, fold.source, float_model, sets)
+    if not own:
+        sets = replace(sets, pool=f"{title} has neither train.npz nor calibration.npz")
+    return quantized(job, Subject(title, fold.source, float_model, sets), job.plan.at_once)
 
 
 def _fitting(sets: Sets, float_model: FloatModel) -> Sets:
@@ -130,14 +135,12 @@ def _float(job: Job, source: Source, title: str) -> FloatModel:
     return to_float(job.tools, source)
 
 
-def _quantized(
-    job: Job, title: str, source: Source, float_model: FloatModel, sets: Sets
-) -> Workbench:
+def quantized(job: Job, subject: Subject, methods: Sequence[Method]) -> Workbench:
+    """Quantize a model by each method; a failure is raised again once the method is judged."""
     options = job.options
-    subject = Subject(title, source, float_model, sets)
     bench = Workbench(subject, job.tools, job.rank, options.recipe, options.seed)
-    for method in job.plan.methods:
-        job.tell(f"quantizing {title}: {method.name}")
+    for method in methods:
+        job.tell(f"quantizing {subject.title}: {method.name}")
         # The workbench remembers a failure, which matters once the method is judged.
         with suppress(ModelError):
             bench.int8(method)

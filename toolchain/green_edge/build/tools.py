@@ -21,6 +21,10 @@ class Tools(Protocol):
     `inputs` are names, `calibration` the samples of each of them, sample first.
     """
 
+    def renew(self) -> None:
+        """Convert the next Keras model as if it were the first."""
+        ...
+
     def to_float(self, source: Source) -> bytes:
         """Float .tflite of a model, batch 1."""
         ...
@@ -65,6 +69,14 @@ class Tools(Protocol):
 class OpenTools(Protocol):
     """Opens the tools of one build; `Converters` is one."""
 
-    def __call__(self, folder: Path, *, timeout_s: float) -> AbstractContextManager[Tools]:
-        """Open them with a folder for files in transit and the limit of one conversion."""
+    def __call__(
+        self, folder: Path, *, timeout_s: float, custom: Sequence[str] = ()
+    ) -> AbstractContextManager[Tools]:
+        """Open them.
+
+        Args:
+            folder: for files in transit.
+            timeout_s: limit of one conversion.
+            custom: modules that register Keras objects.
+        """
         ...

@@ -2,7 +2,17 @@
 
 from dataclasses import dataclass
 
-from green_edge.core.report import BuildReport, Candidate, Guard, Quality, StepReport
+from green_edge.core.report import (
+    BudgetLine,
+    BuildReport,
+    Candidate,
+    Guard,
+    Quality,
+    SearchReport,
+    StepReport,
+    TrialReport,
+)
+from green_edge.tflite.model import TfliteModel
 from green_edge_wire.units import KIB_BYTES, MIB_BYTES
 
 _PERCENT = 100.0
@@ -36,11 +46,26 @@ _METRICS = {
         "standard deviation; of several outputs the worst one counts, and one of class "
         "probabilities by its best class; says nothing of right and wrong, as no labels were given",
     ),
+    "f1": Metric(
+        "F1", "of class 1 where a single sigmoid tells two, else the mean of F1 over the classes"
+    ),
+    "auc": Metric(
+        "Area under the ROC curve",
+        "share of pairs of a sample of a class and one of another that the output ranks rightly, "
+        "mean over the classes",
+    ),
+    "r2": Metric(
+        "R squared", "1 less the mean squared error in units of the variance of the targets"
+    ),
 }
 
 
 def metric(name: str) -> Metric:
     """Title and meaning of a metric."""
+    if name.startswith("top-"):
+        best = name.removeprefix("top-")
+        meaning = f"share of evaluation samples whose labelled class is among the {best} best"
+        return Metric(f"Top-{best} accuracy", meaning)
     return _METRICS.get(name, Metric(name, "mean score of the evaluation samples"))
 
 
@@ -95,6 +120,21 @@ def speed(before_us: float, after_us: float) -> str:
     return change(before_us, after_us).replace("smaller", "faster").replace("larger", "slower")
 
 
+def trials(search: SearchReport) -> tuple[TrialReport, ...]:
+    """Trials of a search, cheapest first; those that gave no model last."""
+    return tuple(sorted(search.trials, key=lambda t: (t.error is not None, t.share or 1.0)))
+
+
+def searched(search: SearchReport) -> str:
+    """What a search went by and how long it took."""
+    where = f" predicted for {search.target}" if search.target else ""
+    return (
+        f"{len(search.trials)} trials in {search.spent_s / 60:.1f} of {search.budget_s / 60:g} "
+        f"minutes, by {search.measure}{where}, selected on {count(search.selected_n)} samples that "
+        "do not judge the result"
+    )
+
+
 def sentence(note: str) -> str:
     """A note as a sentence: a capital at the start, a full stop at the end."""
     return note[:1].upper() + note[1:].rstrip(".") + "."
@@ -104,10 +144,32 @@ def summary(report: BuildReport) -> str:
     """Say in a sentence or two what was built and how it compares."""
     before, after = report.float_model, report.chosen
     name = metric(after.quality.metric).title
+    beside = shrunk(report)
     return (
         f"The int8 model takes {size(after.size_bytes)} where the float model takes "
         f"{size(before.size_bytes)} ({change(before.size_bytes, after.size_bytes)}). "
         f"{name}: {percent(after.quality.value)} against {percent(before.quality.value)}."
+        f"{' ' if beside else ''}{beside}"
+    )
+
+
+def shrunk(report: BuildReport) -> str:
+    """Say how a shrunk model compares with plain int8; empty where none was shrunk."""
+    if not shrinking(report):
+        return ""
+    plain, after = report.int8_baseline, report.chosen
+    found = (
+        f"Against plain int8 of the unchanged model: MACs {change(plain.macs, after.macs)}, "
+        f"file {change(plain.size_bytes, after.size_bytes)}, "
+        f"zipped {change(plain.zip_bytes, after.zip_bytes)}"
+    )
+    if report.predicted is None:
+        return f"{found}."
+    left = report.predicted.share
+    return (
+        f"{found}; on {report.predicted.target} the cost model predicts "
+        f"{share(left.instructions_ratio)} of its instructions and "
+        f"{share(left.energy_ratio)} of its energy."
     )
 
 
@@ -169,6 +231,27 @@ def _binary(quality: Quality) -> bool:
     return quality.metric in {"accuracy", "fidelity"}
 
 
+_LIMITS = {
+    "max_macs_ratio": "MACs",
+    "max_instructions_ratio": "predicted instructions",
+    "max_energy_ratio": "predicted energy",
+    "max_size_ratio": "file size",
+}
+
+
+def limit(line: BudgetLine) -> str:
+    """A limit and what was reached, such as `MACs 41.0 % of plain int8's, allowed 30.0 %`."""
+    if line.limit == "max_size_bytes":
+        return f"file size {size(round(line.found))}, allowed {size(round(line.allowed))}"
+    name = _LIMITS[line.limit]
+    return f"{name} {share(line.found)} of plain int8's, allowed {share(line.allowed)}"
+
+
+def share(ratio: float) -> str:
+    """A share such as `41.3 %`."""
+    return f"{ratio * _PERCENT:.1f} %"
+
+
 def rows(report: BuildReport) -> tuple[Candidate, ...]:
     """The float model, the candidates tried at once and the shipped one, in the order of tables."""
     repaired = {step.recipe for step in rungs(report)} - {report.chosen.recipe}
@@ -177,7 +260,18 @@ def rows(report: BuildReport) -> tuple[Candidate, ...]:
 
 def rungs(report: BuildReport) -> tuple[StepReport, ...]:
     """Steps of the repair ladder."""
-    return tuple(step for step in report.steps[1:] if step.recipe is not None or step.skipped)
+    after = report.steps[len(shrinking(report)) + 1 :]
+    return tuple(step for step in after if step.recipe is not None or step.skipped)
+
+
+def shrinking(report: BuildReport) -> tuple[StepReport, ...]:
+    """Steps that shrank the Keras model before it was quantized."""
+    return tuple(step for step in report.steps if step.plan is not None)
+
+
+def quantizing(report: BuildReport) -> StepReport:
+    """The step that made the first int8 model."""
+    return report.steps[len(shrinking(report))]
 
 
 def label(report: BuildReport, recipe: str) -> str:
@@ -217,13 +311,21 @@ def skipped(step: StepReport, most: int = 8) -> tuple[str, ...]:
 
 def ladder(report: BuildReport) -> str:
     """Say why the ladder was climbed and how far it led."""
-    first = report.steps[0].quality or report.chosen.quality
+    first = quantizing(report).quality or report.chosen.quality
     gained_pp = (report.chosen.quality.value - first.value) * _PERCENT
     return (
         f"The best of the first candidates did not pass the guard, so repairs were tried in turn, "
         f"each compared with the best so far: {percent(first.value)} became "
         f"{percent(report.chosen.quality.value)} ({points(gained_pp)} pp)."
     )
+
+
+def zeros_counted(model: TfliteModel) -> tuple[str, ...]:
+    """What to know of a model's figures where weights are stored without their zeros."""
+    stored = model.sparse_kernels
+    kernels = "1 kernel is" if stored == 1 else f"{stored} kernels are"
+    note = f"{kernels} stored without zeros, which parameters and MACs count all the same"
+    return (note,) if stored else ()
 
 
 def short_name(name: str, most: int = _NAME_CHARS) -> str:

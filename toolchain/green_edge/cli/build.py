@@ -10,6 +10,7 @@ from green_edge.build.outcome import check_guard
 from green_edge.build.pipeline import build
 from green_edge.build.plan import PlanSummary, make_plan, summarize
 from green_edge.build.request import DEFAULT_TIMEOUT_S, Request, options_of
+from green_edge.build.step_cache import steps_folder
 from green_edge.bundle.keys import SigningKey, ensure_signer
 from green_edge.cli import render
 from green_edge.cli.summaries import build_summary
@@ -30,7 +31,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("--eval", help="Labelled samples to judge by, or a folder of folds.")
 @click.option("--labels", type=_FILE, help="Class names, one a line.")
 @click.option("--pipeline", type=_FILE, help="Pre- and post-processing (JSON).")
-@click.option("--recipe", help="auto (repairs int8 that fails the guard), int8 or a recipe file.")
+@click.option("--recipe", help="auto (searches), quantize (repairs int8 that fails the guard), "
+              "int8, prune, low-rank, cluster, or a file [quantize].")  # fmt: skip
+@click.option("--budget-minutes", type=float, help="Time for the search of --recipe auto [20].")
+@click.option("--replay", type=_FILE, metavar="REPORT",
+              help="Build the choice of an earlier search again.")  # fmt: skip
+@click.option("--metric", help="accuracy, closeness, top-K, f1, auc, mse or module:function.")
 @click.option("--max-drop", "max_drop_pp", type=float, help="Allowed drop of quality in pp [2.0].")
 @click.option("--name", help="Of the model; by default that of its file.")
 @click.option("--model-version", type=int, help="By default one more than the last, if changed.")
@@ -39,16 +45,18 @@ _FILE = click.Path(path_type=Path)
 @click.option("--key", help="Name of the signing key.")
 @click.option("--timeout", "timeout_s", type=float, default=DEFAULT_TIMEOUT_S, show_default=True,
               help="Limit for one conversion in seconds.")  # fmt: skip
+@click.option("--custom", multiple=True, metavar="MODULE",
+              help="Module or .py file that registers your Keras layers; repeatable.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(*, key: str | None, dry_run: bool, as_json: bool, **given: Any) -> None:
-    """Quantize MODEL to int8 for its targets and sign bundles for them.
+    """Shrink MODEL, quantize it to int8 for its targets and sign bundles for them.
 
     MODEL is a Keras file (.keras, .h5), a SavedModel folder or a float .tflite. A data set is a
     .npz, a folder of images, a .csv or module:function.
 
-    Exit code 4: quality drops by more than allowed. 8: too few samples to tell. The files are
-    written in both cases.
+    Exit code 4: quality drops by more than allowed, or the recipe's budget is missed. 8: too few
+    samples to tell. The files are written in all of these cases.
     """
     options = options_of(Request(**given), Path.cwd())
     if dry_run:
@@ -62,6 +70,13 @@ def command(*, key: str | None, dry_run: bool, as_json: bool, **given: Any) -> N
     progress = render.Progress()
     try:
         report = build(options, ensure_signer(key, made=_say_key), progress)
+    except KeyboardInterrupt:
+        progress.done()
+        if options.recipe.steps or options.recipe.search:
+            render.say(
+                f"finished steps are kept in {steps_folder()}: the same command goes on there"
+            )
+        raise
     finally:
         progress.done()
     if as_json:

@@ -46,10 +46,55 @@ def build_summary(out: Path, report: BuildReport) -> str:
         f"{report.model.name} version {report.model.version}: {words.count(float_model.macs)} MACs,"
         f" {words.count(float_model.params)} parameters\n\n"
         f"{render.table(headers, rows, right='lrrrrr')}\n"
-        f"{_paragraph(legend)}\n\n{_ladder(report)}"
+        f"{_paragraph(legend)}\n\n{_search(report)}{_shrinking(report)}{_ladder(report)}"
         f"guard: {report.guard.verdict}\n{_paragraph(words.guard_sentence(report.guard))}\n"
         f"notes:\n{notes}\nbundles:\n{bundles}\nreport: {out / REPORT_HTML}"
     )
+
+
+def _search(report: BuildReport) -> str:
+    """Trials that no other beats, and the choice; empty where there was no search."""
+    search = report.search
+    if search is None:
+        return ""
+    rows = [
+        [
+            ("* " if trial.name == search.chosen else "  ") + trial.name,
+            words.share(trial.share or 1.0),
+            words.count(trial.macs or 0),
+            words.size(trial.size_bytes or 0),
+            words.points(trial.guard.drop_pp),
+            words.points(trial.guard.high_pp),
+        ]
+        for trial in words.trials(search)
+        if trial.guard is not None and (trial.front or trial.name == search.chosen)
+    ]
+    headers = ["  trial", "cost left", "MACs", "size", "drop, pp", "at most"]
+    table = render.table(headers, rows, right="lrrrrr")
+    told = f"{words.sentence(search.why)} {words.sentence(words.searched(search))}"
+    return "\n".join(["search", table, _paragraph(told), "", ""])
+
+
+def _shrinking(report: BuildReport) -> str:
+    """Steps that shrank the model; empty where there were none."""
+    steps = words.shrinking(report)
+    if not steps:
+        return ""
+    rows = [
+        [
+            f"  {step.step}",
+            words.count(step.params_after),
+            words.count(step.macs_after),
+            words.size(step.size_bytes_after),
+            "-" if step.share is None else words.share(step.share.instructions_ratio),
+            "-" if step.quality is None else words.percent(step.quality.value),
+        ]
+        for step in steps
+    ]
+    headers = ["  step", "parameters", "MACs", "float file", "instr. left", "quality"]
+    limits = [_paragraph(words.sentence(words.limit(line))) for line in report.budget or ()]
+    table = render.table(headers, rows, right="lrrrrr")
+    return "\n".join(["shrinking", table, _paragraph(words.shrunk(report)), *limits, "", ""])
 
 
 def _ladder(report: BuildReport) -> str:

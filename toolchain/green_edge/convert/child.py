@@ -1,8 +1,9 @@
-"""The converter child: `python -m green_edge.convert.child`, driven by `worker`.
+"""The converter child: `python -m green_edge.convert.child [MODULE...]`, driven by `worker`.
 
-Reads an `Order` a line from standard input and answers a `Reply` a line on the standard output it
-was started with. Everything else that a library prints goes to standard error. An exception that
-is not foreseen ends the process with its traceback: the parent reads it from there.
+The modules register the user's own Keras objects. The child reads an `Order` a line from standard
+input and answers a `Reply` a line on the standard output it was started with. Everything else that
+a library prints goes to standard error. An exception that is not foreseen ends the process with its
+traceback: the parent reads it from there.
 """
 
 import ctypes
@@ -12,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from green_edge.convert import custom
 from green_edge.convert.protocol import (
     CorrectBias,
     Equalise,
@@ -35,7 +37,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main() -> None:
     """Answer orders until standard input ends."""
     end_with_parent()
-    with os.fdopen(_claim_stdout(), "wb", buffering=0) as answers:
+    with os.fdopen(claim_stdout(), "wb", buffering=0) as answers:
         serve(sys.stdin.buffer, answers)
 
 
@@ -54,7 +56,7 @@ def serve(orders: BinaryIO, answers: BinaryIO) -> None:
         answers.write(codec.dumps(_answer(request)).encode() + b"\n")
 
 
-def _claim_stdout() -> int:
+def claim_stdout() -> int:
     """Keep standard output for answers; give the libraries standard error instead.
 
     Keras prints to descriptor 1 from Python, the converter from C++.
@@ -109,14 +111,17 @@ def _fulfil(request: Request) -> _Made:
         case ToFloat(model, model_format):
             from green_edge.convert import tensorflow_lite  # noqa: PLC0415 - seconds of import
 
+            custom.register(sys.argv[1:])
             return _Made(tensorflow_lite.to_float(model, model_format))
         case ToInt8(model, model_format, calibration, inputs):
             from green_edge.convert import tensorflow_lite  # noqa: PLC0415 - as above
 
+            custom.register(sys.argv[1:])
             return _Made(tensorflow_lite.to_int8(model, model_format, calibration, inputs))
         case FineTune():
             from green_edge.convert.aware import tuning  # noqa: PLC0415 - as above
 
+            custom.register(sys.argv[1:])
             return _Made(tuning.fine_tune(request))
         case QuantizeFloat():
             from green_edge.convert import litert_int8  # noqa: PLC0415 - not with TensorFlow

@@ -23,7 +23,7 @@ from green_edge.convert.protocol import (
     ToFloat,
     ToInt8,
 )
-from green_edge.convert.worker import Worker
+from green_edge.convert.worker import CHILD, Worker
 from green_edge.core.recipe import Calibration, WideDtype
 from green_edge.core.report import Skip
 from green_edge.data.dataset import FineTuneSets
@@ -68,14 +68,16 @@ class Converters:
     Args:
         folder: existing folder for files in transit, removed by its owner.
         timeout_s: limit for one conversion.
+        custom: modules that register Keras objects.
     """
 
-    def __init__(self, folder: Path, *, timeout_s: float) -> None:
+    def __init__(self, folder: Path, *, timeout_s: float, custom: Sequence[str] = ()) -> None:
         self._folder = folder
-        self._tensorflow = Worker(_made(folder / "tensorflow"), timeout_s=timeout_s)
+        keras = (*CHILD, *custom)
+        self._tensorflow = Worker(_made(folder / "tensorflow"), timeout_s=timeout_s, command=keras)
         self._quantizer = Worker(_made(folder / "quantizer"), timeout_s=timeout_s)
         # Apart from the converter: training changes settings of the whole process.
-        self._trainer = Worker(_made(folder / "trainer"), timeout_s=timeout_s)
+        self._trainer = Worker(_made(folder / "trainer"), timeout_s=timeout_s, command=keras)
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -91,6 +93,10 @@ class Converters:
         """End the children."""
         for worker in (self._tensorflow, self._quantizer, self._trainer):
             worker.close(at_once=error is not None)
+
+    def renew(self) -> None:
+        """Convert the next model in a fresh process: names depend on what was built before."""
+        self._tensorflow.close()
 
     def to_float(self, source: Source) -> bytes:
         """Float .tflite of a model, batch 1; a .tflite is taken as it is.

@@ -10,6 +10,9 @@ import keras
 from green_edge.convert import legacy_h5, recurrent
 from green_edge_wire.errors import ModelError
 
+# What Keras says where it does not find the class of a layer.
+_UNKNOWN_CLASS = ("Could not locate", "Could not deserialize", "could not be deserialized")
+
 
 def load_batch_1(path: Path) -> Any:
     """Load a Keras file and wrap it so that every input has a batch of 1.
@@ -56,8 +59,11 @@ def load(path: Path) -> Any:
 def _unreadable(error: Exception) -> ModelError:
     words = " ".join(str(error).split())
     shown = words if len(words) <= 300 else f"{words[:297]}..."
-    if "Could not locate" in words or "Could not deserialize" in words:
-        hint = "custom layers and files of Keras 2 enter as a SavedModel or a float .tflite"
+    if any(part in words for part in _UNKNOWN_CLASS):
+        hint = (
+            "name the module of its custom layers by --custom; without it, and for files of Keras "
+            "2, give a SavedModel or a float .tflite"
+        )
     elif "Lambda" in words or "safe_mode" in words:
         hint = "code inside of a file is not run; export a SavedModel or a float .tflite"
     else:

@@ -133,3 +133,15 @@ class Reply:
     hint: str | None = None
     done: tuple[str, ...] = ()
     skipped: tuple[Skip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A line that a child may send before its reply: it is alive, and this is what it does.
+
+    Attributes:
+        share: of the request that is done, where known.
+    """
+
+    doing: str
+    share: float | None = None

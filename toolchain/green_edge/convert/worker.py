@@ -1,10 +1,11 @@
-"""The parent's side of a converter child: ask, wait with a deadline, explain what went wrong.
+"""The parent's side of a child process: ask, wait with a deadline, explain what went wrong.
 
-A child answers one JSON line per request on its standard output; whatever the libraries print goes
-to a log file, of which the last lines explain a failure. A child that died is started again by the
-next request.
+A child answers one JSON line per request on its standard output, before which it may send lines
+that tell what it does; whatever the libraries print goes to a log file, of which the last lines
+explain a failure. A child that died is started again by the next request.
 """
 
+import errno
 import os
 import re
 import select
@@ -12,12 +13,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from types import MappingProxyType, TracebackType
+from typing import Protocol, Self, TypeVar
 
-from green_edge.convert.protocol import Order, Reply, Request
+from green_edge.convert.protocol import Reply, Request, Sign
 from green_edge_wire import codec
 from green_edge_wire.clock import Clock, SystemClock
 from green_edge_wire.errors import ModelError
@@ -30,6 +31,8 @@ _LITTLE_BYTES = 64 * 1024
 _LAST_WAIT_S = 5.0
 _TAIL_LINES = 3
 _TAIL_CHARS = 400
+# How the line of a sign of life begins, and no reply's.
+_SIGN = b'{"doing":'
 # The last line of a Python traceback: `package.module.SomeError: what happened`.
 _RAISED = re.compile(r"^[\w.]+(?:[Ee]rror|Exception)\b")
 # What TensorFlow's own logging says of no consequence, such as that there is no GPU.
@@ -44,14 +47,50 @@ _RANDOM = re.compile(r"\b(tmp|green-edge-)[a-z0-9_]{8}\b")
 # Nor shall they tell this machine's folders.
 _FOLDERS = re.compile(r"(?:/[\w.@+~-]+)+/(?=[\w.])")
 
+R = TypeVar("R", bound=Reply)
+
+
+class Asked(Protocol):
+    """A request to a child.
+
+    Attributes:
+        op: what is to be done, for messages.
+        out: file or folder that exists, whole, once it is done.
+    """
+
+    @property
+    def op(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def out(self) -> Path:
+        """What it makes."""
+        ...
+
+
+class Tell(Protocol):
+    """Told of what a child does and, where known, of the share done."""
+
+    def __call__(self, doing: str, share: float | None = None) -> None:
+        """Take note."""
+        ...
+
+
+def unheard(doing: str, share: float | None = None) -> None:
+    """Progress that nobody watches."""
+    del doing, share
+
 
 class Worker:
-    """A converter child and its conversation.
+    """A child and its conversation.
 
     Args:
         folder: existing folder for the child's log.
-        timeout_s: limit for one request, the child's start included.
-        command: program to start; tests give their own.
+        timeout_s: how long a request may go without a sign of life, the child's start included.
+        command: program to start.
+        name: of the child, for messages.
+        settings: environment variables of this child.
     """
 
     def __init__(
@@ -60,9 +99,13 @@ class Worker:
         *,
         timeout_s: float,
         command: Sequence[str] = CHILD,
+        name: str = "converter",
+        settings: Mapping[str, str] = MappingProxyType({}),
         clock: Clock | None = None,
     ) -> None:
-        self._log = folder / "converter.log"
+        self._log = folder / f"{name}.log"
+        self._name = name
+        self._settings = settings
         self._timeout_s = timeout_s
         self._command = tuple(command)
         self._clock: Clock = clock if clock is not None else SystemClock()
@@ -82,17 +125,30 @@ class Worker:
         self.close(at_once=error is not None)
 
     def ask(self, request: Request) -> Reply:
-        """Have the child fulfil a request; its `out` exists when this returns.
+        """Have a converter child fulfil a request; its `out` exists when this returns.
 
         Raises:
-            ModelError: the child refused, crashed, was killed or ran out of time; whatever it
-                was writing is removed.
+            ModelError: as `converse`.
+        """
+        return self.converse(request, Reply)
+
+    def converse(self, request: Asked, kind: type[R], tell: Tell = unheard) -> R:
+        """Have the child fulfil a request, telling what it says meanwhile.
+
+        Args:
+            request: of its protocol.
+            kind: of its reply.
+            tell: of the child's signs of life.
+
+        Raises:
+            ModelError: the child refused, crashed, was killed or gave no sign of life for too long;
+                whatever it was writing is removed.
         """
         try:
-            reply = self._exchange(request)
+            reply = self._exchange(request, kind, tell)
         except ModelError:
-            request.out.unlink(missing_ok=True)
-            part_of(request.out).unlink(missing_ok=True)
+            _remove(request.out)
+            _remove(part_of(request.out))
             raise
         if reply.error is not None:
             raise ModelError(steady(reply.error), hint=reply.hint)
@@ -112,24 +168,34 @@ class Worker:
             process.kill()
             process.wait()
 
-    def _exchange(self, request: Request) -> Reply:
+    def _exchange(self, request: Asked, kind: type[R], tell: Tell) -> R:
         process = self._started()
-        line = codec.dumps(Order(request)).encode() + b"\n"
+        line = codec.dumps({"request": request}).encode() + b"\n"
         try:
             os.write(_fd(process.stdin), line)
         except BrokenPipeError:
             answer = b""
         else:
-            answer = self._read_line(_fd(process.stdout), request)
-        if answer.endswith(b"\n"):
-            return codec.loads(Reply, answer, strict=True)
+            answer = self._answer(_fd(process.stdout), request, tell)
+        if answer:
+            return codec.loads(kind, answer, strict=True)
         code = process.wait()
         self.close()
         said = self._tail()
         raise ModelError(
-            f"the converter {_ended(code)} in step '{request.op}'{said}",
+            f"the {self._name} {_ended(code)} in step '{request.op}'{said}",
             hint=_remedy(code, said, self._log.parent),
         )
+
+    def _answer(self, descriptor: int, request: Asked, tell: Tell) -> bytes:
+        """The reply's line, empty where the child ended without one."""
+        rest = b""
+        while True:
+            line, rest = self._read_line(descriptor, rest, request)
+            if not line.startswith(_SIGN):
+                return line
+            sign = codec.loads(Sign, line, strict=True)
+            tell(sign.doing, sign.share)
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -139,33 +205,40 @@ class Worker:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    # What a child leaves behind when it is killed goes with the folder.
-                    env=child_environment(os.environ) | {"TMPDIR": str(self._log.parent)},
+                    env=self._environment(),
                     bufsize=0,
                     # Ctrl-C is the parent's to handle; it ends the child.
                     start_new_session=True,
                 )
         return self._process
 
-    def _read_line(self, descriptor: int, request: Request) -> bytes:
-        """Read up to a newline or the end of the pipe; end the child when the deadline passes."""
+    def _environment(self) -> dict[str, str]:
+        # What a child leaves behind when it is killed goes with the folder.
+        own = {"TMPDIR": str(self._log.parent)}
+        return child_environment(os.environ) | own | dict(self._settings)
+
+    def _read_line(self, descriptor: int, read: bytes, request: Asked) -> tuple[bytes, bytes]:
+        """Read a whole line, and what followed it; end the child when the deadline passes.
+
+        The line is empty where the pipe ended before it did.
+        """
         deadline_ns = self._clock.monotonic_ns() + ns_from_s(self._timeout_s)
-        line = b""
-        while not line.endswith(b"\n"):
+        while b"\n" not in read:
             left_s = s_from_ns(deadline_ns - self._clock.monotonic_ns())
             ready = left_s > 0 and select.select([descriptor], [], [], left_s)[0]
             if not ready:
                 self.close(at_once=True)
                 raise ModelError(
-                    f"the converter was stopped after {self._timeout_s:g} s in "
+                    f"the {self._name} was stopped after {self._timeout_s:g} s in "
                     f"step '{request.op}'{self._tail()}",
                     hint="give it longer with --timeout S",
                 )
             chunk = os.read(descriptor, 65_536)
             if not chunk:
-                break
-            line += chunk
-        return line
+                return b"", b""
+            read += chunk
+        line, _, rest = read.partition(b"\n")
+        return line, rest
 
     def _tail(self) -> str:
         return tail(self._log.read_text(encoding="utf-8", errors="replace"))
@@ -174,6 +247,13 @@ class Worker:
 def part_of(out: Path) -> Path:
     """Name under which the child writes `out` before it is complete."""
     return out.with_name(f"{out.name}.part")
+
+
+def _remove(made: Path) -> None:
+    if made.is_dir():
+        shutil.rmtree(made)
+    else:
+        made.unlink(missing_ok=True)
 
 
 def child_environment(environment: os._Environ[str] | dict[str, str]) -> dict[str, str]:
@@ -223,8 +303,12 @@ def _ended(code: int) -> str:
 def _remedy(code: int, said: str, folder: Path) -> str | None:
     if shutil.disk_usage(folder).free < _LITTLE_BYTES:
         return "the disk of its temporary files is full: make room, or set TMPDIR to another"
+    if os.strerror(errno.ENOSPC) in said:
+        return "a disk is full: make room, or set GREEN_EDGE_CACHE or TMPDIR to another"
     if -code == signal.SIGKILL:
         return "the kernel does this when memory runs out: close other programs or add swap"
+    if "ResourceExhausted" in said or "MemoryError" in said:
+        return "memory ran out: close other programs, add swap, or take a smaller batch"
     if code < 0 or "TensorListReserve" in said:
         return (
             "recurrent layers of a SavedModel stop it: give the .keras file, "

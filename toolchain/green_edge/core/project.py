@@ -38,6 +38,8 @@ class BuildSection:
 
     Attributes:
         calibration_samples: at most so many of them; as the recipe says when absent.
+        max_drop_pp: allowed drop of quality in percentage points; as the recipe says when absent.
+        seed: of every draw; as the recipe says when absent.
     """
 
     targets: tuple[str, ...] = ("host",)
@@ -45,10 +47,10 @@ class BuildSection:
     calibration_samples: int | None = None
     train: str | None = None
     eval: str | None = None
-    max_drop_pp: float = 2.0
-    recipe: str = "auto"
+    max_drop_pp: float | None = None
+    recipe: str = "quantize"
     out: str = "build"
-    seed: int = 0
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,9 @@ def load_project(file: Path) -> Project:
         raise ConfigError(f"not TOML: {error}", place=str(file)) from None
     except DecodeError as error:
         raise ConfigError(error.message, place=str(file), hint=error.hint) from None
-    if document.build.max_drop_pp < 0:
+    if (document.build.max_drop_pp or 0) < 0:
         raise ConfigError("build.max_drop_pp must not be negative", place=str(file))
-    if document.build.seed < 0:
+    if (document.build.seed or 0) < 0:
         raise ConfigError("build.seed must not be negative", place=str(file))
     return Project(file, document.model, document.build, document.fleet)
 

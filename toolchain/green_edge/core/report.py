@@ -149,6 +149,41 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
+class CostShare:
+    """What is left of the cost of the unchanged model's int8 file, as the cost model predicts it.
+
+    Attributes:
+        energy_ratio: of the whole board while it computes.
+    """
+
+    instructions_ratio: float
+    macs_ratio: float
+    energy_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """Predicted cost of the chosen model on a target, as a share of plain int8's there."""
+
+    target: str
+    share: CostShare
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLine:
+    """One limit of the recipe's budget and what was reached.
+
+    Attributes:
+        limit: its key, such as `max_macs_ratio`.
+    """
+
+    limit: str
+    allowed: float
+    found: float
+    met: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Skip:
     """A layer that a step left alone, and why."""
 
@@ -167,6 +202,9 @@ class StepReport:
         base: of a rung: the recipe that this one was made from, or `float`.
         gained_pp: of a rung: its quality less that of the best so far; negative is worse.
         kept: of a rung: whether it took the place of the best.
+        plan: of a step that shrank the Keras model: what it decided, line by line.
+        share: of such a step: predicted cost that was left after it.
+        cached: of such a step: whether it had been done by an earlier build.
     """
 
     step: str
@@ -183,6 +221,61 @@ class StepReport:
     base: str | None = None
     gained_pp: float | None = None
     kept: bool | None = None
+    plan: tuple[str, ...] | None = None
+    share: CostShare | None = None
+    cached: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialReport:
+    """One list of steps that a search tried, and the int8 model that came of it.
+
+    Attributes:
+        parent: the trial that it went on from; absent for the model that came in.
+        epochs: of the recovery at its end.
+        share: of the plain int8 model's predicted cost that is left.
+        quality: on the samples that select.
+        guard: the guard's word there.
+        front: no other trial is both cheaper and better.
+        error: why there is no model; then the figures are absent.
+    """
+
+    name: str
+    epochs: float
+    parent: str | None = None
+    share: float | None = None
+    macs: int | None = None
+    params: int | None = None
+    size_bytes: int | None = None
+    quality: Quality | None = None
+    guard: Guard | None = None
+    front: bool = False
+    error: str | None = None
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReport:
+    """What a search tried, and what it chose.
+
+    Attributes:
+        measure: of the cost: predicted instructions on the first target that has a cost model,
+            else MACs.
+        target: that the cost is predicted for; absent for MACs.
+        spent_s: of the time there was.
+        selected_n: samples that selected; none of them is among those of the verdict.
+        chosen: name of the trial that ships; absent where the unchanged model does.
+        why: that one.
+    """
+
+    measure: str
+    budget_s: float
+    spent_s: float
+    selected_n: int
+    trials: tuple[TrialReport, ...]
+    why: str
+    target: str | None = None
+    chosen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +292,10 @@ class BuildReport:
         tools: version by package of what converted, quantized and ran the models.
         recipe_used: all keys of the recipe, as a recipe file has them; with `seed` and the guard's
             `max_drop_pp` it repeats the build.
+        search: of the recipe `auto`: what was tried; the steps of the choice are those of
+            `recipe_used`.
+        predicted: of the first target that has a cost model; absent where none has.
+        budget: each limit of the recipe's budget, beside that of quality, which is the guard's.
         record_sha256: of the build record in the bundle: this report without times, latencies,
             host names and paths, so that another machine may come to the same one.
     """
@@ -219,4 +316,7 @@ class BuildReport:
     notes: tuple[str, ...] = ()
     tools: dict[str, str] = field(default_factory=dict)
     recipe_used: Recipe | None = None
+    search: SearchReport | None = None
+    predicted: Predicted | None = None
+    budget: tuple[BudgetLine, ...] | None = None
     record_sha256: str | None = None

@@ -25,10 +25,8 @@ def read_hook(ref: str, specs: Sequence[TensorSpec]) -> Raw:
     Raises:
         ConfigError: no such module or function, it raised, or it returned something else.
     """
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
     try:
-        result = _function(ref)()
+        result = _source(ref)()
         if hasattr(result, "as_numpy_iterator"):
             return _join(ref, result.as_numpy_iterator(), specs)
         return _raw(ref, result)
@@ -40,19 +38,31 @@ def read_hook(ref: str, specs: Sequence[TensorSpec]) -> Raw:
         raise ConfigError(message, place=ref, hint=_where(error)) from error
 
 
-def _function(ref: str) -> Callable[[], Any]:
+def find_function(ref: str) -> Callable[..., Any]:
+    """Function by `module:function`.
+
+    Raises:
+        ConfigError: no such module or function.
+    """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     module_name, _, function_name = ref.partition(":")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         hint = "the module is looked for in the working directory and the environment"
         raise ConfigError(f"cannot import it: {error}", place=ref, hint=hint) from None
-    function: Callable[[], Any] | None = getattr(module, function_name, None)
+    function: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(function):
         raise ConfigError(f"module {module_name} has no function {function_name!r}", place=ref)
+    return function
+
+
+def _source(ref: str) -> Callable[[], Any]:
+    function = find_function(ref)
     if not _callable_as_is(function):
         hint = "it is called without any; give it defaults, or wrap it"
-        raise ConfigError(f"{function_name} needs arguments", place=ref, hint=hint)
+        raise ConfigError(f"{ref.partition(':')[2]} needs arguments", place=ref, hint=hint)
     return function
 
 

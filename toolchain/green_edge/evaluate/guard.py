@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 
 from green_edge.core.report import Guard, Verdict
+from green_edge.evaluate import set_scores
 from green_edge.evaluate.intervals import Interval, paired_t, tango
-from green_edge.evaluate.quality import Scores
+from green_edge.evaluate.quality import Scores, SetScores
 from green_edge_wire.errors import ModelError
 
 _PP = 100.0
@@ -17,7 +18,11 @@ _MOST_SAMPLES = 10**8
 
 
 def guard(
-    float_scores: Scores, chosen_scores: Scores, max_drop_pp: float, *, looks: int = 1
+    float_scores: Scores | SetScores,
+    chosen_scores: Scores | SetScores,
+    max_drop_pp: float,
+    *,
+    looks: int = 1,
 ) -> Guard:
     """Judge the drop of quality from the float model to the chosen one.
 
@@ -37,7 +42,7 @@ def guard(
     drop = difference(float_scores, chosen_scores, looks=looks)
     low_pp, high_pp = drop.low * _PP, drop.high * _PP
     verdict = judge(low_pp, high_pp, max_drop_pp)
-    n = len(float_scores.per_sample)
+    n = float_scores.n
     needed = None
     if verdict == "inconclusive":
         at = partial(_drop_at, float_scores, chosen_scores, looks)
@@ -54,14 +59,20 @@ def guard(
     )
 
 
-def _drop_at(first: Scores, second: Scores, looks: int, samples: int) -> Interval:
+def _drop_at(
+    first: Scores | SetScores, second: Scores | SetScores, looks: int, samples: int
+) -> Interval:
     return difference(first, second, looks=looks, samples=samples)
 
 
 def difference(
-    first: Scores, second: Scores, *, looks: int = 1, samples: int | None = None
+    first: Scores | SetScores,
+    second: Scores | SetScores,
+    *,
+    looks: int = 1,
+    samples: int | None = None,
 ) -> Interval:
-    """Mean of `first - second` on the same samples, with its paired 95 % interval.
+    """Quality of `first` less that of `second` on the same samples, with its 95 % interval.
 
     Args:
         first: scores.
@@ -69,7 +80,11 @@ def difference(
         looks: see `guard`.
         samples: as if so many had been judged, with the same rates; absent for those there are.
     """
-    if first.metric != second.metric or len(first.per_sample) != len(second.per_sample):
+    if isinstance(first, SetScores) and isinstance(second, SetScores):
+        return set_scores.difference(first, second, looks=looks, samples=samples)
+    if isinstance(first, SetScores) or isinstance(second, SetScores):
+        raise ModelError("scores of different metrics cannot be compared")
+    if first.metric != second.metric or first.n != second.n:
         raise ModelError("scores of different samples or metrics cannot be compared")
     if not (first.binary and second.binary):
         return paired_t(first.per_sample, second.per_sample, looks=looks, samples=samples)

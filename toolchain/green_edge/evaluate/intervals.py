@@ -40,7 +40,12 @@ def z_of(looks: int) -> float:
     Bonferroni's level for so many looks. Applied to each look in turn, the ends are missed with at
     most 2.5 % times 1 + 1/2 + ... + 1/looks.
     """
-    return Z if looks == 1 else NormalDist().inv_cdf(1 - 0.025 / looks)
+    return Z if looks == 1 else NormalDist().inv_cdf(1 - tail_of(looks))
+
+
+def tail_of(looks: int) -> float:
+    """Probability that lies beyond either end at so many looks."""
+    return 0.025 / looks
 
 
 def wilson(k: float, n: int) -> Interval:

@@ -6,6 +6,7 @@ a model that always gives the mean is near 0). Labels are for the first output. 
 float model's outputs stand in: `fidelity` is the agreement of the best class where all outputs are
 distributions, else `fidelity-closeness` is the closeness to its outputs, or that agreement for a
 distribution among them. Of several outputs the worst one counts, sample by sample.
+Other metrics are the user's to name (`metrics`).
 """
 
 import math
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 
 from green_edge.core.report import Quality
 from green_edge.data.dataset import Array, is_one_hot
+from green_edge.evaluate import set_scores
 from green_edge.evaluate.intervals import Interval, mean_t, wilson
 from green_edge.evaluate.predict import predict
+from green_edge.evaluate.set_scores import Floats, SetScores
 from green_edge_wire.errors import ConfigError, ModelError
 
-__all__ = ["Scores", "pool", "predict", "quality", "score"]
+__all__ = ["Floats", "Scores", "SetScores", "pool", "predict", "quality", "score"]
 
-Floats = NDArray[np.float32]
 # A quantized probability may sit one step outside of 0..1.
 _PROBABILITY_SLACK = 0.02
 _POOR_FIDELITY = 0.9
@@ -42,6 +44,16 @@ class Scores:
     metric: str
     per_sample: NDArray[np.float64]
     binary: bool
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.per_sample)
+
+    @property
+    def value(self) -> float:
+        """Mean score."""
+        return float(np.mean(self.per_sample))
 
 
 def score(
@@ -109,7 +121,7 @@ def _against_float(output: Floats, reference: Floats, *, classes: bool) -> Score
     return Scores("fidelity-closeness", _closeness(output, reference), binary=False)
 
 
-def pool(parts: Sequence[Scores]) -> Scores:
+def pool(parts: Sequence[Scores | SetScores]) -> Scores | SetScores:
     """Put the scores of the folds of a cross-fitted evaluation together, in their order.
 
     Raises:
@@ -117,28 +129,36 @@ def pool(parts: Sequence[Scores]) -> Scores:
     """
     if len({part.metric for part in parts}) != 1:
         raise ModelError("the folds of the evaluation set are scored by different metrics")
-    pooled = np.concatenate([part.per_sample for part in parts])
-    return Scores(parts[0].metric, pooled, binary=all(part.binary for part in parts))
+    whole = [part for part in parts if isinstance(part, SetScores)]
+    if whole:
+        return set_scores.joined(whole)
+    graded = [part for part in parts if isinstance(part, Scores)]
+    pooled = np.concatenate([part.per_sample for part in graded])
+    return Scores(parts[0].metric, pooled, binary=all(part.binary for part in graded))
 
 
-def quality(scores: Scores) -> Quality:
-    """Mean of the scores with its 95 % interval: Wilson's for binary ones, Student's for graded."""
-    n = len(scores.per_sample)
-    interval = interval_at(scores, n)
-    return Quality(scores.metric, interval.value, interval.low, interval.high, n)
+def quality(scores: Scores | SetScores) -> Quality:
+    """Quality of a set with its 95 % interval.
+
+    Wilson's for the mean of binary scores, Student's for graded ones, else by bootstrap.
+    """
+    interval = interval_at(scores, scores.n)
+    return Quality(scores.metric, interval.value, interval.low, interval.high, scores.n)
 
 
-def interval_at(scores: Scores, samples: int) -> Interval:
-    """Interval of the mean as if so many samples had been judged, with the same rates."""
+def interval_at(scores: Scores | SetScores, samples: int) -> Interval:
+    """Interval of the quality as if so many samples had been judged, with the same rates."""
+    if isinstance(scores, SetScores):
+        return set_scores.interval(scores, samples=samples)
     if scores.binary:
-        return wilson(float(np.mean(scores.per_sample)) * samples, samples)
+        return wilson(scores.value * samples, samples)
     return mean_t(scores.per_sample, samples=samples)
 
 
 def _against_labels(output: Floats, y: Array) -> Scores:
     if len(y) != len(output):
         raise ConfigError(f"y has {len(y)} entries for {len(output)} samples", place="y")
-    classes = _class_indices(y, output)
+    classes = class_indices(y, output)
     if classes is None:
         if math.prod(y.shape[1:]) != math.prod(output.shape[1:]):
             message = f"targets of shape {y.shape} for outputs of shape {output.shape}"
@@ -152,7 +172,7 @@ def _against_labels(output: Floats, y: Array) -> Scores:
     return _hits("accuracy", np.argmax(output, axis=-1) == classes)
 
 
-def _class_indices(y: Array, output: Floats) -> NDArray[np.int64] | None:
+def class_indices(y: Array, output: Floats) -> NDArray[np.int64] | None:
     """Class index of each sample (or pixel); None when `y` holds targets."""
     several = output.ndim >= 2 and output.shape[-1] > 1
     if np.issubdtype(y.dtype, np.integer):

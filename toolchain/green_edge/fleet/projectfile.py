@@ -17,7 +17,7 @@ path = "model.keras"            # .keras, .h5, a SavedModel folder, or a float .
 # calibration_samples = 200     # at most so many of them
 # eval = "test.npz"             # without it the int8 model is compared with the float model
 # max_drop_pp = 2.0             # accuracy you are willing to lose, in percentage points
-# recipe = "auto"               # repairs int8 that fails; int8 does not; or a recipe file
+# recipe = "quantize"           # repairs int8; prune, low-rank ... shrink first; or a file
 # out = "build"
 # seed = 0
 

@@ -39,11 +39,15 @@ class Means:
         no_aeq: of the rungs that need ai-edge-quantizer.
         no_training: of fine-tuning.
         no_wide: of mixed precision.
+        no_rounding: of adaptive rounding.
+        no_scaling: of equalisation.
     """
 
     no_aeq: str | None = None
     no_training: str | None = None
     no_wide: str | None = None
+    no_rounding: str | None = None
+    no_scaling: str | None = None
 
 
 def rungs(recipe: Recipe) -> tuple[Rung, ...]:
@@ -79,11 +83,13 @@ def _decidable(guard: Guard) -> bool:
 
 def missing(rung: Rung, means: Means) -> str | None:
     """Why a rung cannot be taken in a build; None if it can."""
-    if rung == "fine-tune":
-        return means.no_training
-    if rung == "mixed" and means.no_wide is not None:
-        return means.no_wide
-    return None if rung in _ON_INT8 else means.no_aeq
+    own = {
+        "fine-tune": means.no_training,
+        "mixed": means.no_wide,
+        "adaptive-rounding": means.no_rounding,
+        "equalisation": means.no_scaling,
+    }.get(rung)
+    return own if own is not None or rung in _ON_INT8 else means.no_aeq
 
 
 def climbed(rung: Rung, base: Method) -> Method:

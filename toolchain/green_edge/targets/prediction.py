@@ -18,6 +18,11 @@ from green_edge.tflite.model import TfliteModel
 from green_edge_wire.errors import ConfigError
 from green_edge_wire.units import KIB_BYTES
 
+# What to know of figures for a model with weights that are stored without their zeros.
+PRICED_DENSE = (
+    "the cost model prices weights stored without their zeros as dense, and its error is that of "
+    "dense models: kernels that skip zeros take fewer instructions, which a count alone tells"
+)
 _QUANTIZED = ("int8", "uint8", "int16")
 
 
@@ -168,7 +173,7 @@ def ranges_of(
         board: where it runs.
         error_ratio: by how much the instructions may be off; 0 for a count.
     """
-    weights = sum(_weights_bytes(shape) for shape in shapes)
+    weights = sum(weights_bytes(shape) for shape in shapes)
     latency = physics.latency_us(
         instructions,
         sum(shape.moved_bytes for shape in shapes),
@@ -181,7 +186,7 @@ def ranges_of(
 
 
 @functools.lru_cache(maxsize=65_536)
-def _weights_bytes(shape: OpShape) -> int:
+def weights_bytes(shape: OpShape) -> int:
     """Length of the filters, which are read whole at every inference; of a table only rows are."""
     if not shape.constant or shape.op == "EMBEDDING_LOOKUP":
         return 0

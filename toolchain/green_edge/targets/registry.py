@@ -96,6 +96,11 @@ class Target:
         return self.accelerator is None
 
     @property
+    def skips_zeros(self) -> bool:
+        """Whether its runtime has float kernels that skip zeros which are stored away."""
+        return self.plan is not None and self.arch in runtimes.load(self.plan.name).sparse_float
+
+    @property
     def arch(self) -> str:
         """Architecture of its programs, as `platform.machine()` names it."""
         return platform.machine() if self.place is None else self.place.arch

@@ -78,6 +78,8 @@ class Runtime:
     Attributes:
         numpy: versions that it works with.
         xnnpack_int8: whether int8 operations run in XNNPACK by default; None where not known.
+        sparse_float: architectures on which float kernels skip zeros that are stored away, as
+            `tflite.sparse` does; none where it is not known.
         ops: builtin name to the highest version that it registers.
         lowest: builtin name to the lowest version, where that is not 1; those between are there.
         custom: custom operations that it registers.
@@ -91,6 +93,7 @@ class Runtime:
     numpy: str
     wheels: tuple[Wheel, ...]
     xnnpack_int8: bool | None = None
+    sparse_float: tuple[str, ...] = ()
     measured: Measured | None = None
     ops: dict[str, int] = field(default_factory=dict)
     lowest: dict[str, int] = field(default_factory=dict)

@@ -50,6 +50,20 @@ class Editor:
         tensor.shape, tensor.shapeSignature = list(shape), None
         return self._add(tensor)
 
+    def constant_like(self, index: int, suffix: str, values: NDArray[Any]) -> int:
+        """Add a constant of another tensor's type and shape, with values of its own."""
+        added = self.tensor_like(index, suffix, self.graph.tensors[index].shape)
+        self.graph.tensors[added].buffer = self._buffer(values)
+        return added
+
+    def computed(self, index: int) -> None:
+        """Make a constant a tensor that is computed; its bytes go where no other shares them."""
+        tensor, buffer = self.graph.tensors[index], self.graph.tensors[index].buffer
+        tensor.buffer = 0
+        tensors = (each for graph in self._model.subgraphs for each in graph.tensors)
+        if all(each.buffer != buffer for each in tensors):
+            self._model.buffers[buffer].data = None
+
     def whole_numbers(self, name: str, values: Sequence[int] | int) -> int:
         """Add an int32 constant, such as a shape; a single number makes a scalar."""
         tensor = schema.TensorT()

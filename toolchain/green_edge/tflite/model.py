@@ -154,3 +154,8 @@ class TfliteModel:
     input_indices: tuple[int, ...] = ()
     output_indices: tuple[int, ...] = ()
     codes: tuple[OpCode, ...] = ()
+
+    @property
+    def sparse_kernels(self) -> int:
+        """Constants that are stored without their zeros; `params` and `macs` count these too."""
+        return sum(tensor.sparse for tensor in self.tensors)

@@ -15,6 +15,7 @@ from green_edge.build.compare.predicted import basis_of, cost_of, predict_pairs
 from green_edge.build.compare.values import Both, Comparison, Digests, QualityDifference
 from green_edge.build.model_file import named
 from green_edge.build.options import Progress
+from green_edge.build.words import zeros_counted
 from green_edge.core.gate import Gate
 from green_edge.core.report import Quality
 from green_edge.data import load
@@ -147,7 +148,12 @@ def _with_model(
         unjudged_outputs=_unjudged(b, dataset),
         other_outputs=None if others is None else quality.quality(others),
         predicted=predicted,
-        notes=(*_beside(others), *_notes(a, dataset, report, latency), *guesses),
+        notes=(
+            *_beside(others),
+            *_notes(a, dataset, report, latency),
+            *zeros_counted(b.facts),
+            *guesses,
+        ),
     )
     if_more = IfMore(
         drop=lambda samples: difference(before, after, samples=samples),
@@ -200,7 +206,7 @@ def _with_earlier(
         unjudged_outputs=_unjudged(b, dataset),
         other_outputs=Quality("fidelity", 1.0, 1.0, 1.0, dataset.n) if same else None,
         predicted=predicted,
-        notes=(*notes, *guesses),
+        notes=(*notes, *zeros_counted(b.facts), *guesses),
     )
     if_more = IfMore(
         drop=lambda samples: change(a.scores, scores, samples=samples),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from green_edge.build.compare.values import PredictedCost, PredictedPair
 from green_edge.targets.check import refused_by_runtime
 from green_edge.targets.physics import board_of
-from green_edge.targets.prediction import model_of, predict
+from green_edge.targets.prediction import PRICED_DENSE, model_of, predict
 from green_edge.targets.registry import Target
 from green_edge.tflite.model import TfliteModel
 from green_edge_wire import codec
@@ -47,6 +47,8 @@ def predict_pairs(
         if unknown:
             kinds = ", ".join(dict.fromkeys(unknown))
             notes.append(f"on {target.ref.text} the cost of {kinds} is a guess: no rule is fitted")
+    if targets and new.sparse_kernels:
+        notes.append(PRICED_DENSE)
     return tuple(pairs), tuple(notes)
 
 

@@ -199,7 +199,8 @@ def _on_board(
 def _changes(
     model: TfliteModel, target: Target, prediction: Prediction | None
 ) -> tuple[Advice, ...]:
-    if prediction is None:
+    # What changes would save is known of dense weights alone.
+    if prediction is None or model.sparse_kernels:
         return ()
     return advise(model, model_of(target), physics.board_of(target))
 

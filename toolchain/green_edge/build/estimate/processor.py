@@ -11,6 +11,7 @@ from green_edge.targets.check import refused_by_runtime
 from green_edge.targets.cost.shape import shapes_of
 from green_edge.targets.physics import Bounds
 from green_edge.targets.prediction import (
+    PRICED_DENSE,
     Prediction,
     dtype_of,
     known_system,
@@ -191,6 +192,8 @@ def _of_model(model: TfliteModel) -> Iterator[str]:
     if model.dynamic:
         names = ", ".join(model.dynamic)
         yield f"axes without a fixed size are taken as 1 long: inputs {names}"
+    if model.sparse_kernels:
+        yield PRICED_DENSE
 
 
 def _nothing_known(

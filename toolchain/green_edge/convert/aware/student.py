@@ -1,6 +1,6 @@
 """Rebuilds a Keras model call by call: as a description to plan on, and as the student."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,7 @@ from green_edge.convert.aware.layers import (
     fold,
 )
 from green_edge.convert.aware.plan import Call, Step
-from green_edge_wire.errors import ModelError
-
-_Visit = Callable[..., Any]
+from green_edge.convert.keras_graph import walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +42,6 @@ class _Token:
         self.source = source
 
 
-def flat(model: Any) -> Any:
-    """A sequential model as a functional one; a functional one as it is.
-
-    Raises:
-        ModelError: neither, so that its layers are code.
-    """
-    if isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs, model.outputs)
-    if isinstance(model, keras.Model) and hasattr(model, "_run_through_graph"):
-        return model
-    raise ModelError(
-        "fine-tuning needs a functional or sequential Keras model",
-        hint="a subclassed model hides its graph; rebuild it with keras.Model(inputs, outputs)",
-    )
-
-
 def describe(model: Any) -> tuple[tuple[Call, ...], tuple[int, ...]]:
     """Calls of a functional model in the order of execution, nested models taken apart.
 
@@ -82,7 +64,7 @@ def describe(model: Any) -> tuple[tuple[Call, ...], tuple[int, ...]]:
         )
         return _Token(len(calls) - 1)
 
-    given = keras.tree.flatten(_walk(model, [_Token(-1) for _ in model.inputs], visit))
+    given = keras.tree.flatten(walk(model, [_Token(-1) for _ in model.inputs], visit))
     return tuple(calls), tuple(token.source for token in given if token.source >= 0)
 
 
@@ -94,7 +76,7 @@ def make_student(model: Any, plan: Sequence[Step]) -> Student:
         for tensor in model.inputs
     ]
     first = [builder.quantized(tensor) if "float" in tensor.dtype else tensor for tensor in inputs]
-    outputs = _walk(model, first, builder.visit)
+    outputs = walk(model, first, builder.visit)
     return Student(
         keras.Model(inputs, keras.tree.flatten(outputs)),
         tuple(builder.activations),
@@ -166,20 +148,8 @@ def _layers_in_order(model: Any) -> list[Any]:
         layers.append(layer)
         return _Token(len(layers) - 1)
 
-    _walk(model, [_Token(-1) for _ in model.inputs], visit)
+    walk(model, [_Token(-1) for _ in model.inputs], visit)
     return layers
-
-
-def _walk(model: Any, tensors: Sequence[Any], visit: _Visit) -> Any:
-    """Call `visit` for each call of the graph in order; those of nested models are among them."""
-
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(layer, keras.Model):
-            return _walk(flat(layer), keras.tree.flatten(args), visit)
-        return visit(layer, *args, **kwargs)
-
-    # The public way around it, clone_model, would share no code with nested models.
-    return model._run_through_graph(list(tensors), call_fn=call)  # noqa: SLF001
 
 
 def _class_of(layer: Any) -> str:

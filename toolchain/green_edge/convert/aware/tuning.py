@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from green_edge.convert import keras_models, samples
 from green_edge.convert.aware.plan import make_plan
-from green_edge.convert.aware.student import Student, describe, flat, make_student
+from green_edge.convert.aware.student import Student, describe, make_student
 from green_edge.convert.aware.train import distil, start_ranges
+from green_edge.convert.keras_graph import flat
 from green_edge.convert.protocol import FineTune
 from green_edge.convert.signature import as_converted
 from green_edge_wire.errors import ModelError

@@ -19,8 +19,10 @@ _WEIGHTED = {
 # The schema keeps the window of these in the filters: (out, h, w, in), or (1, h, w, out).
 _FILTERED = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"}
 # Its first input is the shape of the output.
-_DATA_INPUT = {"TRANSPOSE_CONV": 2, "SPLIT": 1}
+DATA_INPUT = {"TRANSPOSE_CONV": 2, "SPLIT": 1}
 _CLAMPS = {"RELU", "RELU6", "RELU_N1_TO_1"}
+# Of constants: float16 weights, and weights stored without their zeros.
+_AT_FIRST = {"DEQUANTIZE", "DENSIFY"}
 _PAIR = (1, 1)
 
 
@@ -73,7 +75,7 @@ class OpShape:
     @property
     def once(self) -> bool:
         """Whether runtimes do it at the first inference alone, as for float16 weights."""
-        return self.op == "DEQUANTIZE" and self.operands == 0
+        return self.op in _AT_FIRST and self.operands == 0
 
     @property
     def moved_bytes(self) -> int:
@@ -105,7 +107,7 @@ def _computes_shape(op: Op, tensors: Sequence[Tensor]) -> bool:
 def _shape(op: Op, tensors: Sequence[Tensor], near: Neighbours, *, static: bool) -> OpShape:
     options = op.options or Options()
     inputs = [tensors[i] if i >= 0 else None for i in op.inputs]
-    data = _at(inputs, _DATA_INPUT.get(op.op, 0))
+    data = _at(inputs, DATA_INPUT.get(op.op, 0))
     second = _second(op.op, inputs)
     output = tensors[op.outputs[0]] if op.outputs else data
     dtype = data.dtype if data else "float32"
@@ -140,7 +142,7 @@ def _at(inputs: Sequence[Tensor | None], index: int) -> Tensor | None:
 def _second(op: str, inputs: Sequence[Tensor | None]) -> Tensor | None:
     """The filters, or the second operand; None where the second input is a shape or an axis."""
     second = _at(inputs, 1)
-    if op in _WEIGHTED or second is None or op in _DATA_INPUT:
+    if op in _WEIGHTED or second is None or op in DATA_INPUT:
         return second
     return None if second.values is not None and second.scale is None else second
 
@@ -154,7 +156,7 @@ def _axes(op: str, inputs: Sequence[Tensor | None], options: Options) -> tuple[i
         named = (holder.values or ()) if holder and holder.dtype in {"int32", "int64"} else ()
     if op not in _WITH_AXES:
         return ()
-    data = _at(inputs, _DATA_INPUT.get(op, 0))
+    data = _at(inputs, DATA_INPUT.get(op, 0))
     rank = len(data.shape) if data else 0
     return tuple(axis % rank if rank else axis for axis in named)
 

@@ -1,0 +1,1 @@
+"""Few distinct weights in a layer, found by k-means."""

@@ -1,0 +1,1 @@
+"""The graph of a Keras model, its coupled channels, and changes to both."""

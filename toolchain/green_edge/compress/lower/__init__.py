@@ -1,0 +1,1 @@
+"""What the TF converter makes of each Keras layer, as values."""

@@ -1,0 +1,1 @@
+"""Takes channels out where that costs the least quality for what it saves on the target."""

@@ -1,0 +1,1 @@
+"""Weights anew by least squares, layer by layer, from samples without labels."""
