@@ -1,4 +1,4 @@
-"""`--recipe auto` with twenty minutes on the small ResNet, on images that it does not see.
+"""What `--recipe auto` finds for the small ResNet in twenty minutes, on images that it never saw.
 
 Then `--replay` of its report into another folder, without the steps of the first run.
 """

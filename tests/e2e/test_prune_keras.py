@@ -1,5 +1,6 @@
 """Channels are taken out of Keras models where that costs the least for what it saves."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,18 @@ def test_a_share_that_cannot_be_reached_is_told_and_gone_towards(
     assert left.sizes == (8, 8)
     assert plan.reached > 0.01
     assert any("1.0% cannot be reached: every group keeps 50%" in line for line in plan.lines())
+
+
+def test_a_model_whose_channels_cost_next_to_nothing_keeps_them_all(
+    graph: Graph, tmp_path: Path
+) -> None:
+    around = replace(
+        scene(graph, tmp_path), prices=SizePrices(graph.model.count_params(), floor=0.99)
+    )
+    plan, left = pruned(graph, Prune(0.5, "macs"), around)
+    assert left.sizes == graph.sizes
+    assert plan.reached == 1.0
+    assert any("channels cost next to nothing here" in note for note in plan.notes)
 
 
 def test_the_guard_holds_back_the_groups_whose_loss_would_rise(

@@ -15,10 +15,12 @@ class SizePrices:
     Attributes:
         original: weights of the model that came in.
         liked: multiple of channels that is told.
+        floor: share that is left whatever goes.
     """
 
     original: int
     liked: int = 1
+    floor: float = 0.0
 
     def share(self, graph: Graph, kept: Sequence[int], measure: Measure) -> float:
         from green_edge.compress.graph.trace import variables  # noqa: PLC0415 - imports keras
@@ -33,7 +35,8 @@ class SizePrices:
             for each in group.slices:
                 gone = sum(len(places) for places in each.indices[count:])
                 left[each.layer, each.variable][each.axis] -= gone
-        return sum(prod(shape) for shape in left.values()) / self.original
+        weights = sum(prod(shape) for shape in left.values()) / self.original
+        return self.floor + (1 - self.floor) * weights
 
     def multiple(self) -> int:
         return self.liked

@@ -225,7 +225,8 @@ def notes(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
     sets = outcome.main.sets
     lines = [sets.notes[0]]
     if outcome.shrunk is not None:
-        lines += [outcome.shrunk.note, *outcome.shrunk.stages[-1].taken.reply.notes]
+        told = (note for stage in outcome.shrunk.stages for note in stage.taken.reply.notes)
+        lines += [outcome.shrunk.note, *dict.fromkeys(told)]
     if outcome.contest.lost_before:
         lines.append(
             "the shrunk model fails the guard before it is quantized: no repair of int8 was tried"

@@ -52,7 +52,7 @@ def take(request: TakeStep, tell: Tell) -> StepReply:
         skipped=tuple(plan.skipped),
         lines=tuple(plan.lines()),
         share=CostShare(*(prices.share(graph, graph.sizes, each) for each in _MEASURES)),
-        notes=prices.notes,
+        notes=(*prices.notes, *getattr(plan, "notes", ())),
         ties=tuple(sorted({tie.kept for tie in graph.ties})),
         wall_s=round(s_from_ns(clock.monotonic_ns() - start_ns), 3),
     )

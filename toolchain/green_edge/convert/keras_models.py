@@ -32,9 +32,17 @@ def load_batch_1(path: Path) -> Any:
         )
     inputs = [_fixed_input(tensor) for tensor in model.inputs]
     forms = recurrent.prepare(model)
-    wrapped = keras.Model(inputs, model(inputs[0] if len(inputs) == 1 else inputs))
+    wrapped = keras.Model(inputs, model(_as_taken(model, inputs)))
     forms.check(wrapped)
     return wrapped
+
+
+def _as_taken(model: Any, inputs: list[Any]) -> Any:
+    """Inputs in the form in which the model was built to take them: a tensor, a list or a dict."""
+    taken = getattr(model, "input", None)
+    if isinstance(taken, dict):
+        return keras.tree.pack_sequence_as(taken, inputs)
+    return inputs[0] if len(inputs) == 1 else inputs
 
 
 def load(path: Path) -> Any:

@@ -143,11 +143,13 @@ def _prune() -> Recipe:
 
 
 def _low_rank() -> Recipe:
-    return Recipe("low-rank", steps=(LowRank(), Recover(least_steps=_LEAST_STEPS)))
+    return Recipe("low-rank", steps=(LowRank(keep=0.6), Recover(least_steps=_LEAST_STEPS)))
 
 
 def _cluster() -> Recipe:
-    return Recipe("cluster", steps=(Cluster(), Recover(epochs=2.0, least_steps=_LEAST_STEPS // 2)))
+    # A higher rate moves what few values there are too far.
+    recovery = Recover(epochs=2.0, rate=3e-4, least_steps=_LEAST_STEPS // 2)
+    return Recipe("cluster", steps=(Cluster(), recovery))
 
 
 BUILT_IN: Mapping[str, Callable[[], Recipe]] = {

@@ -112,7 +112,7 @@ class LowRank:
         layers: names of those to be split; empty for all where it lowers the predicted cost.
     """
 
-    energy: float = 0.95
+    energy: float = 0.99
     keep: float | None = None
     measure: Measure = "instructions"
     forms: tuple[Form, ...] = ("dense", "pointwise", "spatial", "channel")

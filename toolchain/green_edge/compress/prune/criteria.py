@@ -113,13 +113,13 @@ def _is_input(each: Slice, energies: Mapping[str, Array]) -> bool:
 def _taylor(graph: Graph, scene: Scene) -> dict[str, Array]:
     """First-order change of the loss when a unit goes, squared and averaged over batches.
 
-    Molchanov et al. 2019, with the gate on what the next layers take: gradient times weight, over
-    all weights by which they multiply the unit, is the derivative by such a gate.
+    The loss is towards outcomes drawn from what the original model says. Molchanov et al. 2019,
+    with the gate on what the next layers take: gradient times weight, over all weights by which
+    they multiply the unit, is the derivative by such a gate.
     """
-    samples = _some(scene)
-    aims = aims_of(samples, scene.teacher)
-    if samples.y is None:
-        aims = drawn(aims, scene.seed)
+    samples = Samples(_some(scene).x)
+    # Towards its labels a fitted model has next to no gradient, and what is left ranks badly.
+    aims = drawn(aims_of(samples, scene.teacher), scene.seed)
     watched = {group.name: _gated(group) for group in graph.groups}
     flat = [each for slices in watched.values() for each in slices]
     sums: dict[str, Array] = {group.name: np.zeros(group.size) for group in graph.groups}

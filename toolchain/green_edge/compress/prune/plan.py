@@ -21,6 +21,8 @@ _MOST_HELD = 1_024
 _LEAST_HELD = 128
 _COLUMNS = 80
 _NAME = 40
+# Of the original's cost: what takes off less is not worth what it loses.
+_LEAST_WORTH = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +103,23 @@ def plan(graph: Graph, step: Prune, scene: Scene) -> PrunePlan:
         ModelError: the model's loss or gradients are no finite numbers.
     """
     before = scene.prices.share(graph, graph.sizes, step.measure)
-    if before <= step.keep or not graph.groups:
-        return _nothing(graph, step, before)
+    if before <= step.keep:
+        return _nothing(graph, step, before, "it costs no more than that already")
+    if not graph.groups:
+        why = "the model has no channels that can go: see the skipped layers"
+        return _nothing(graph, step, before, why)
     scene.tell("ranking channels")
     scores = scores_of(graph, step.criterion, scene)
     orders = {name: np.argsort(-values, kind="stable") for name, values in scores.of.items()}
     curves = _curves(graph, step, scene, orders)
     scene.tell("choosing widths")
     widths = balanced(curves, lambda kept: scene.prices.share(graph, kept, step.measure), step.keep)
+    if widths.share > max(step.keep, before - _LEAST_WORTH):
+        why = (
+            f"{step.keep:.1%} cannot be reached: channels cost next to nothing here, without most "
+            f"of them {widths.share:.1%} would be left; so none is taken out"
+        )
+        return _nothing(graph, step, before, why)
     groups = tuple(
         GroupPlan(
             name=group.name,
@@ -204,10 +215,7 @@ def _missed(step: Prune, widths: Widths) -> Sequence[str]:
     return (f"{step.keep:.1%} cannot be reached: {why}, and {rest}",)
 
 
-def _nothing(graph: Graph, step: Prune, before: float) -> PrunePlan:
-    why = "it costs no more than that already"
-    if before > step.keep:
-        why = "the model has no channels that can go: see the skipped layers"
+def _nothing(graph: Graph, step: Prune, before: float, why: str) -> PrunePlan:
     groups = tuple(
         GroupPlan(group.name, group.size, tuple(range(group.size)), 0.0, 0.0)
         for group in graph.groups

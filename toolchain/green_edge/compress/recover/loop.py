@@ -5,6 +5,7 @@ training that was interrupted and taken up again. Written out rather than left t
 takes twice the time when it is to be repeatable.
 """
 
+import functools
 import hashlib
 import math
 from collections.abc import Sequence
@@ -77,7 +78,7 @@ class Lesson:
     def rows(self, step: int) -> NDArray[np.int64]:
         """Samples of a step: every epoch is shuffled anew, and its broken last batch left out."""
         epoch, place = divmod(step, self.per_epoch)
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.train.n)
+        order = _order(self.seed, epoch, self.train.n)
         return order[place * self.batch : (place + 1) * self.batch]
 
     @property
@@ -97,6 +98,11 @@ class Lesson:
             return self.step.rate * (step + 1) / warm
         gone = (step - warm) / max(1, self.steps - warm)
         return self.step.rate * 0.5 * (1.0 + math.cos(math.pi * gone))
+
+
+@functools.lru_cache(maxsize=1)
+def _order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(n)
 
 
 def train(
