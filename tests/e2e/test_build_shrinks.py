@@ -266,6 +266,13 @@ def test_a_missed_budget_is_told_with_the_best_that_was_found(place: Workshop) -
         check_guard(report)
 
 
+def test_a_missed_budget_is_named_where_the_guard_fails_too(place: Workshop) -> None:
+    recipe = replace(RECIPE, budget=Budget(max_macs_ratio=0.5))
+    report = made(options(place, recipe=recipe), ScriptedPasses(), {"tf": GOOD, "shrunk": BAD})
+    with pytest.raises(BudgetError, match=r"guard failed: .*; budget missed too: MACs 100\.0 %"):
+        check_guard(report)
+
+
 def test_a_budget_of_instructions_needs_a_target_that_has_a_cost_model(place: Workshop) -> None:
     recipe = replace(RECIPE, budget=Budget(max_instructions_ratio=0.5))
     with pytest.raises(ConfigError, match="needs a cost model, and host has none"):

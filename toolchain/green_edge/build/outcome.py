@@ -18,15 +18,16 @@ def check_guard(report: BuildReport) -> None:
         f"quality drops by {words.points(guard.drop_pp)} pp (95 % interval "
         f"{words.points(guard.low_pp)} to {words.points(guard.high_pp)}, n = {guard.n})"
     )
+    limits = "; ".join(words.limit(line) for line in report.budget or () if not line.met)
     if guard.verdict == "fail":
+        besides = f"; budget missed too: {limits}" if limits else ""
         raise BudgetError(
-            f"guard failed: {found}, more than the allowed {guard.max_drop_pp:g}",
+            f"guard failed: {found}, more than the allowed {guard.max_drop_pp:g}{besides}",
             hint=_hint("try more calibration samples", report),
         )
-    missed = [words.limit(line) for line in report.budget or () if not line.met]
-    if missed:
+    if limits:
         raise BudgetError(
-            f"budget missed: {'; '.join(missed)}",
+            f"budget missed: {limits}",
             hint="the files are written, the best that was found; let a step keep less, or allow "
             "more under [budget]",
         )

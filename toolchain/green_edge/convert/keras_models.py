@@ -1,5 +1,6 @@
 """Keras files as models of batch 1; imported by the converter child only."""
 
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from green_edge.convert import legacy_h5, recurrent
 from green_edge_wire.errors import ModelError
 
 # What Keras says where it does not find the class of a layer.
+_CLASS = re.compile(r"Could not locate class '([^']+)'")
 _UNKNOWN_CLASS = ("Could not locate", "Could not deserialize", "could not be deserialized")
 
 
@@ -66,8 +68,11 @@ def load(path: Path) -> Any:
 
 def _unreadable(error: Exception) -> ModelError:
     words = " ".join(str(error).split())
+    unknown = _CLASS.search(words)
+    if unknown is not None:
+        words = f"it does not know the class {unknown.group(1)!r}"
     shown = words if len(words) <= 300 else f"{words[:297]}..."
-    if any(part in words for part in _UNKNOWN_CLASS):
+    if unknown is not None or any(part in words for part in _UNKNOWN_CLASS):
         hint = (
             "name the module of its custom layers by --custom; without it, and for files of Keras "
             "2, give a SavedModel or a float .tflite"
