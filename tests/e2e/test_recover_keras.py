@@ -185,3 +185,18 @@ def test_statistics_become_those_of_the_samples(teacher: Any, around: Scene) -> 
     assert np.asarray(norm.moving_mean) == pytest.approx(seen.mean((0, 1, 2)), abs=1e-5)
     assert np.asarray(norm.moving_variance) == pytest.approx(seen.var((0, 1, 2)), rel=1e-4)
     assert not np.array_equal(graph.model.get_layer("norm").moving_mean, norm.moving_mean)
+
+
+def test_dropout_is_off_while_a_model_recovers_and_back_afterwards(tmp_path: Path) -> None:
+    found = []
+    for rate in (0.0, 0.9):
+        model = classifier(dropout=rate)
+        folder = tmp_path / str(rate)
+        folder.mkdir()
+        around = scene(model, images(model, 64, 1), images(model, 32, 2), folder)
+        step = replace(STEP, epochs=2.0, augment=())
+        left = train.apply(read(model), train.plan(read(model), step, around), around)
+        assert left.model.get_layer("dropout").rate == rate
+        found.append(weights(left.model))
+    for without, with_dropout in zip(*found, strict=True):
+        np.testing.assert_array_equal(without, with_dropout)
