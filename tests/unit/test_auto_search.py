@@ -99,6 +99,18 @@ def test_each_trial_begins_with_the_steps_of_its_parent() -> None:
         by_name[trial.name] = trial
 
 
+def test_a_trial_that_passes_barely_among_many_is_not_chosen() -> None:
+    barely = Guard(1.0, 0.55, 0.15, 0.95, 5000, "pass")
+    surely = Guard(1.0, 0.2, -0.2, 0.6, 5000, "pass")
+    lost = Guard(1.0, 9.0, 8.0, 10.0, 5000, "fail")
+    cheap, dear = Trial("cheap", (), 1.0, 1), Trial("dear", (), 1.0, 1)
+    alone = Found(cheap, 0.3, barely, 1.0, 1.0)
+    assert auto.choice([alone]) is alone
+    others = [Found(Trial(f"t{i}", (), 1.0, 1), 0.2, lost, 1.0, 1.0) for i in range(18)]
+    second = Found(dear, 0.4, surely, 1.0, 1.0)
+    assert auto.choice([alone, second, *others]) is second
+
+
 def test_what_comes_next_follows_from_what_was_found_alone() -> None:
     history: list[Found] = []
     while wave := auto.wave(GOAL, history):

@@ -135,8 +135,8 @@ def _choose(job: Job, clock: Clock, start_ns: int, shrinking: Shrinking) -> Outc
         if search is not None and found.guard.verdict != "pass":
             plain = contest(job, court, team, clock)
             if _rank(plain.guard) < _rank(found.guard):
-                found, shrunk, steps = plain, None, ()
                 search = replace(search, chosen=None, why=_unheld(search, found.guard))
+                found, shrunk, steps = plain, None, ()
     plain_int8 = {trial.method: trial for trial in found.first}
     return Outcome(
         main=main.subject,

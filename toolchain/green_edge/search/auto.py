@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from green_edge.core.report import Guard
 from green_edge.core.steps import LowRank, Prune, Reconstruct, Recover, Step
+from green_edge.evaluate.intervals import Z, z_of
 
 # Cost of a level as a share of that of the level before it.
 _LEVEL_RATIO = 0.75
@@ -110,9 +111,19 @@ def wave(goal: Goal, history: Sequence[Found]) -> tuple[Trial, ...]:
 
 
 def choice(history: Sequence[Found]) -> Found | None:
-    """The cheapest trial that passes the guard, of these the better one; None if none does."""
-    passing = [found for found in history if found.guard.verdict == "pass" and found.share < 1]
+    """The cheapest trial that passes the guard, of these the better one; None if none does.
+
+    The cheapest of many that pass is likely one that chance was kind to. So the interval is widened
+    for as many looks as there are trials, by which fewer choices fail on the verdict's samples.
+    """
+    wider = z_of(max(1, len(history))) / Z
+    passing = [found for found in history if found.share < 1 and _surely(found.guard, wider)]
     return min(passing, key=lambda found: (found.share, found.guard.drop_pp), default=None)
+
+
+def _surely(guard: Guard, wider: float) -> bool:
+    high_pp = guard.drop_pp + wider * (guard.high_pp - guard.drop_pp)
+    return guard.verdict == "pass" and high_pp <= guard.max_drop_pp
 
 
 def front(history: Sequence[Found]) -> tuple[Found, ...]:
