@@ -20,9 +20,9 @@ from green_edge.core.report import BuildReport
 from green_edge.core.steps import Prune, Recover
 from green_edge_wire.errors import ConfigError
 from support.bundles import test_signer
-from support.scripted_passes import ScriptedPasses, write_keras
+from support.scripted_passes import ScriptedPasses, keras_workshop
 from support.scripted_tools import ScriptedTools, rank_layers
-from support.small_builds import Workshop, clear_workshop
+from support.small_builds import Workshop
 
 GOOD = {"tf": 0.0, "shrunk": 0.0}
 BAD = {"tf": 0.0, "shrunk": 2.0}
@@ -31,11 +31,7 @@ RECIPE = Recipe("auto", quantizers=("tf",), calibrations=("minmax",), repair=(),
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workshop:
-    made = clear_workshop(tmp_path)
-    write_keras(made.folder / "dense.keras")
-    x = np.random.default_rng(1).uniform(-1, 1, (60, 4)).astype(np.float32)
-    np.savez(made.folder / "train.npz", x=x, y=np.arange(60) % 3)
-    return made
+    return keras_workshop(tmp_path)
 
 
 def options(place: Workshop, **changes: object) -> BuildOptions:
@@ -168,6 +164,24 @@ def test_a_finished_search_is_not_made_again(place: Workshop) -> None:
     again = made(options(place), passes)
     assert passes.asked == []
     assert again.search == first.search
+
+
+def test_a_changed_evaluation_set_is_searched_anew(place: Workshop) -> None:
+    made(options(place), ScriptedPasses())
+    with np.load(place.labelled) as arrays:
+        x, y = arrays["x"][::-1], arrays["y"][::-1]
+    np.savez(place.labelled, x=x, y=y)
+    asked = options(place)
+    journals = set((place.folder / "cache").glob("*.json"))
+    made(asked, ScriptedPasses())
+    assert set((place.folder / "cache").glob("*.json")) > journals
+
+
+def test_the_measure_of_the_recipe_is_kept_where_a_target_has_prices(place: Workshop) -> None:
+    search = Search(1.0, Prune(keep=0.5, measure="energy"))
+    report = made(options(place, targets=("pi4",), recipe=replace(RECIPE, search=search)))
+    assert report.search is not None
+    assert (report.search.measure, report.search.target) == ("energy", "pi4")
 
 
 def test_a_model_that_cannot_be_shrunk_is_quantized_alone(place: Workshop) -> None:

@@ -17,7 +17,7 @@ from green_edge.core.report import BuildReport
 from green_edge.core.steps import BatchNorm, External, Prune, Reconstruct, Recover, Sparsify
 from green_edge_wire.errors import BudgetError, ConfigError, ModelError
 from support.bundles import test_signer
-from support.scripted_passes import ScriptedPasses, write_keras
+from support.scripted_passes import ScriptedPasses, keras_workshop, write_keras
 from support.scripted_tools import ScriptedTools, rank_layers
 from support.small_builds import Workshop, clear_workshop, workshop
 
@@ -29,11 +29,7 @@ RECIPE = Recipe("small", quantizers=("tf",), calibrations=("minmax",), repair=()
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workshop:
-    made = clear_workshop(tmp_path)
-    write_keras(made.folder / "dense.keras")
-    x = np.random.default_rng(1).uniform(-1, 1, (60, 4)).astype(np.float32)
-    np.savez(made.folder / "train.npz", x=x, y=np.arange(60) % 3)
-    return made
+    return keras_workshop(tmp_path)
 
 
 def options(place: Workshop, **changes: object) -> BuildOptions:

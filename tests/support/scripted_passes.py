@@ -14,6 +14,7 @@ from green_edge.compress.protocol import MODEL_FILE, REPLY_FILE, StepReply, Take
 from green_edge.core.report import CostShare, Skip
 from green_edge_wire import codec
 from green_edge_wire.errors import ModelError
+from support.small_builds import Workshop, clear_workshop
 
 SHRUNK = "shrunk"
 
@@ -38,6 +39,15 @@ def write_keras(path: Path, script: Script = Script()) -> Path:
         archive.writestr("metadata.json", "{}")
         archive.writestr(SHRUNK, codec.dumps(script))
     return path
+
+
+def keras_workshop(folder: Path) -> Workshop:
+    """A workshop with `dense.keras`, of the same classes, and `train.npz` besides."""
+    made = clear_workshop(folder)
+    write_keras(folder / "dense.keras")
+    x = np.random.default_rng(1).uniform(-1, 1, (60, 4)).astype(np.float32)
+    np.savez(folder / "train.npz", x=x, y=np.arange(60) % 3)
+    return made
 
 
 def script_of(path: Path) -> Script:

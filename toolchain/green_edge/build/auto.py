@@ -12,7 +12,6 @@ from green_edge.build import budget
 from green_edge.build.candidates import Workbench
 from green_edge.build.contest import need_one, tried
 from green_edge.build.measure import Court
-from green_edge.build.options import BuildOptions
 from green_edge.build.shrink import Shrinker, Taken
 from green_edge.build.shrunk import shrunk_subject
 from green_edge.build.step_cache import key_of
@@ -22,6 +21,7 @@ from green_edge.core.recipe import Search
 from green_edge.core.report import Guard, SearchReport, TrialReport
 from green_edge.core.steps import Measure, Reconstruct, Step
 from green_edge.evaluate.quality import quality
+from green_edge.evaluate.score_record import set_digest
 from green_edge.search import auto
 from green_edge.search.auto import Found, Goal, Trial
 from green_edge.tflite.read import read
@@ -84,8 +84,9 @@ class Hunt:
         self._court = self._judge(own)
         train_n, labelled = shrinker.learned(bench.subject)
         search = job.options.recipe.search or Search()
-        self._priced = budget.priced(job.plan.targets)
-        self._measure: Measure = "macs" if self._priced is None else "instructions"
+        priced = budget.priced(job.plan.targets)
+        self._measure: Measure = "macs" if priced is None else search.prune.measure
+        self._target = None if priced is None or self._measure == "macs" else priced.ref.text
         self._goal = Goal(
             budget_s=search.budget_minutes * _S_PER_MINUTE,
             train_n=train_n,
@@ -93,7 +94,7 @@ class Hunt:
             recover=search.recover,
             reconstruct=None if labelled else Reconstruct(),
         )
-        self._file = folder / f"{_key(job.options, shrinker.key(bench.subject), self._goal)}.json"
+        self._file = folder / f"{self._key(shrinker.key(bench.subject))}.json"
 
     def run(self) -> tuple[tuple[Step, ...], SearchReport]:
         """Try until the time is spent; the choice's steps, none for the unchanged model."""
@@ -166,14 +167,30 @@ class Hunt:
         share = last.reply.share
         if share is None:
             raise ModelError("the last step told no cost")
-        return share.instructions_ratio if self._measure == "instructions" else share.macs_ratio
+        left: float = getattr(share, f"{self._measure}_ratio")
+        return left
+
+    def _key(self, model: str) -> str:
+        """Digest of all that the search goes by."""
+        options, sets = self._job.options, self._subject.sets
+        return key_of(
+            {
+                "model": model,
+                "goal": self._goal,
+                "max_drop_pp": options.max_drop_pp,
+                "selection": set_digest(sets.evaluation),
+                "calibration": set_digest(sets.calibration),
+                "method": self._job.plan.methods[0],
+                "metric": "" if options.metric is None else options.metric.name,
+            }
+        )
 
     def _report(self, journal: Journal, chosen: Found | None) -> SearchReport:
         history = _history(journal)
         best = {found.trial.name for found in auto.front(history)}
         return SearchReport(
             measure=self._measure,
-            target=None if self._priced is None else self._priced.ref.text,
+            target=self._target,
             budget_s=self._goal.budget_s,
             spent_s=round(sum(found.elapsed_s for found in history), 1),
             selected_n=self._subject.sets.evaluation.n,
@@ -192,8 +209,8 @@ def _why(history: Sequence[Found], chosen: Found | None, measure: Measure) -> st
         cheaper = sum(found.share < chosen.share for found in history)
         return (
             f"of {len(history)} trials it is the cheapest, with {chosen.share:.1%} of plain int8's "
-            f"{measure}, whose drop is surely within what is allowed; {cheaper} were cheaper and "
-            "lost more"
+            f"{measure}, whose drop is surely within what is allowed; of {cheaper} cheaper ones "
+            "that is not sure"
         )
     near = min((f for f in history if f.share < 1), key=lambda f: f.guard.high_pp, default=None)
     if near is None:
@@ -210,18 +227,6 @@ def _selecting(subject: Subject) -> Subject:
     if selection is None:
         raise ModelError("no samples were set apart to select by")
     return replace(subject, sets=replace(subject.sets, evaluation=selection))
-
-
-def _key(options: BuildOptions, model_key: str, goal: Goal) -> str:
-    return key_of(
-        {
-            "model": model_key,
-            "goal": goal,
-            "max_drop_pp": options.max_drop_pp,
-            "eval": options.eval or "",
-            "metric": "" if options.metric is None else options.metric.name,
-        }
-    )
 
 
 def _history(journal: Journal) -> tuple[Found, ...]:

@@ -90,8 +90,7 @@ def build(  # noqa: PLR0913 - what a test puts in the place of converters and tr
         record_sha256=delivery.sha256(record),
         wall_s=round(s_from_ns(clock.monotonic_ns() - start_ns), 3),
     )
-    last = version.LastBuild(number, model_sha256)
-    state = version.with_build(versions, options.name, last)
+    state = version.with_build(versions, options.name, version.LastBuild(number, model_sha256))
     # The state goes first: a build cut short here skips a number, it never gives one out twice.
     files = {version.FILE_NAME: _json(state)} | _models(options, outcome, deliveries) | bundles
     files |= {REPORT_JSON: _json(report), REPORT_HTML: report_html.render(report).encode()}

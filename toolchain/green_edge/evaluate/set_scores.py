@@ -7,7 +7,7 @@ two models both get the same draw. The interval runs between the quantiles of wh
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def joined(parts: Sequence[SetScores]) -> SetScores:
 
 def interval(scores: SetScores, *, samples: int | None = None) -> Interval:
     """95 % interval of the value; as if there were `samples` like them, if given."""
-    found = [scores.statistic(rows) for rows in _draws(scores)]
+    found = _values(scores)
     return _between(scores.value, found, _scale(scores.n, samples), samples or scores.n, 1)
 
 
@@ -82,9 +82,20 @@ def difference(
     """
     if first.metric != second.metric or first.n != second.n:
         raise ModelError("scores of different samples or metrics cannot be compared")
-    found = [first.statistic(rows) - second.statistic(rows) for rows in _draws(first)]
+    found = _differences(first, second)
     value = first.value - second.value
     return _between(value, found, _scale(first.n, samples), samples or first.n, looks)
+
+
+# Looks and numbers of samples are asked about the same draws again and again.
+@lru_cache(maxsize=4)
+def _differences(first: SetScores, second: SetScores) -> tuple[float, ...]:
+    return tuple(first.statistic(rows) - second.statistic(rows) for rows in _draws(first))
+
+
+@lru_cache(maxsize=4)
+def _values(scores: SetScores) -> tuple[float, ...]:
+    return tuple(scores.statistic(rows) for rows in _draws(scores))
 
 
 def _draws(scores: SetScores) -> list[NDArray[np.intp]]:
