@@ -8,7 +8,7 @@ allowed: each goes on from where it stands with a longer recovery, and with less
 it passes already; the better half goes on from there, and so forth until the time is spent.
 
 Everything follows from the goal and from what was found so far, so a search that was interrupted
-goes on from its journal, and several workers try what one would.
+goes on from its journal.
 """
 
 import math
@@ -86,7 +86,7 @@ class Found:
         share: of the plain int8 model's predicted cost that is left.
         guard: the guard's word on the samples that select.
         wall_s: of its own steps and its judging.
-        elapsed_s: since the trial before it ended; less than `wall_s` where workers share a wave.
+        elapsed_s: its part of the time that its wave took; next to nothing where the cache gave it.
     """
 
     trial: Trial
