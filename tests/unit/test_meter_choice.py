@@ -4,6 +4,7 @@ import pytest
 
 from green_edge_agent.meters.choose import choose, survey
 from green_edge_agent.meters.report import report
+from green_edge_agent.meters.source import Wanted, parse_wanted
 from green_edge_wire.errors import ConfigError
 from support.clock import ManualClock
 from support.sysfs import add_hwmon, add_rapl_zone, board_tree, ina_files, write
@@ -48,11 +49,30 @@ def test_a_list_of_absent_sources_leaves_no_meter(tmp_path: Path) -> None:
         ("hwmoon", r"energy.prefer\[1\]: unknown source 'hwmoon'; did you mean 'hwmon'\?"),
         ("zzz", r"known: hwmon, rapl, modelled"),
         ("rapl=battery", r"what rapl covers is fixed; leave out '=battery'"),
+        ("rapl,shunt=3", r"energy.prefer\[1\]: unknown setting 'shunt'; rapl has none"),
+        ("rapl,shunt=3,shunt=4", r"the setting 'shunt' stands twice; write KEY=VALUE"),
+        ("rapl,shunt", r"the setting 'shunt' has no value"),
+        ("hwmon,boundary=wall", r"unknown boundary 'wall'; one of board-dc-in"),
     ],
 )
 def test_a_list_with_a_mistake_names_its_place(tmp_path: Path, entry: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         choose(("modelled", entry), tmp_path, clock=ManualClock())
+
+
+def test_settings_and_a_boundary_stand_after_the_name() -> None:
+    wanted = parse_wanted("i2c:ina226@1-40,shunt_mohm=10,boundary=battery", place="x")
+    assert wanted == Wanted("i2c", "ina226@1-40", "battery", {"shunt_mohm": "10"})
+    assert wanted.number("shunt_mohm") == 10.0
+    assert wanted.number("max_a", 3.2) == 3.2
+    assert parse_wanted("hwmon:ina226@1-0040=battery", place="x").boundary == "battery"
+
+
+@pytest.mark.parametrize("text", ["ten", "0", "-1", "inf", "nan"])
+def test_a_setting_that_is_no_positive_number_is_refused_with_the_remedy(text: str) -> None:
+    wanted = parse_wanted(f"i2c:ina226@1-40,shunt_mohm={text}", place="x")
+    with pytest.raises(ConfigError, match=r"write i2c:ina226@1-40,shunt_mohm=NUMBER"):
+        wanted.number("shunt_mohm")
 
 
 def test_a_period_has_to_be_positive_and_reaches_the_meter(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def choose(
     """Open the first source of the list that works.
 
     Args:
-        prefer: entries `SOURCE[:NAME][=BOUNDARY]`, best first.
+        prefer: entries as `Wanted` describes them, best first.
         root: see `sysroot`.
         clock: stamps the readings.
         board: id for the modelled source instead of the detected one.
@@ -141,6 +141,11 @@ def _checked(wanted: Wanted, place: str) -> Wanted:
             place=place,
             hint=f"leave out '={wanted.boundary}'",
         )
+    known = sources[wanted.source].settings
+    for key in wanted.settings:
+        if key not in known:
+            hint = _nearest(key, known) if known else f"{wanted.source} has none"
+            raise ConfigError(f"unknown setting {key!r}", place=place, hint=hint)
     return wanted
 
 
